@@ -1,0 +1,54 @@
+extension EventLoop {
+  /// Runs `action` after `milliseconds`.
+  @IO public func after(milliseconds: Int, _ action: @escaping @IO () -> Void) -> LoopTimer {
+    timers.add(Monotonic.now().advanced(milliseconds: max(0, milliseconds)), action: action)
+  }
+
+  /// Runs `action` at `deadline`.
+  @IO public func at(_ deadline: Monotonic, _ action: @escaping @IO () -> Void) -> LoopTimer {
+    timers.add(deadline, action: action)
+  }
+
+  /// Waits for `milliseconds`; returns early when the task is cancelled.
+  @IO public func sleep(milliseconds: Int) async {
+    let pause = Signal()
+    let timer = after(milliseconds: milliseconds) { pause.fire() }
+    await pause.wait()
+    timer.cancel()
+  }
+}
+
+/// A one-shot event on the loop with any number of waiters: fired once, it stays fired.
+@IO
+public final class Signal {
+  private var waiters: [Int: UnsafeContinuation<Void, Never>] = [:]
+  private var nextWaiter = 0
+  /// Whether the event happened.
+  public private(set) var isFired = false
+
+  /// An event that has not happened.
+  public nonisolated init() {}
+
+  /// Makes the event happen and resumes everyone who waits. Later calls do nothing.
+  public func fire() {
+    guard !isFired else { return }
+    isFired = true
+    let resumed = waiters
+    waiters = [:]
+    for waiter in resumed.values { waiter.resume() }
+  }
+
+  /// Waits for the event; returns early when the task is cancelled.
+  public func wait() async {
+    guard !isFired, !Task.isCancelled else { return }
+    nextWaiter += 1
+    let id = nextWaiter
+    await withTaskCancellationHandler {
+      await withUnsafeContinuation { continuation in
+        if Task.isCancelled { continuation.resume() } else { waiters[id] = continuation }
+      }
+    } onCancel: {
+      Task { @IO in self.waiters.removeValue(forKey: id)?.resume() }
+    }
+  }
+}

@@ -1,0 +1,1 @@
+// The program is in Main/; see ARCHITECTURE.md.

@@ -9,7 +9,11 @@ let settings: [SwiftSetting] = [
 ]
 
 /// The Lua scripts, embedded in the programs as bytes.
-let scripts = ["prelude"]
+let scripts = [
+  "append", "cancel", "checkpoint", "claim", "claim_check", "close_period", "deregister", "expire",
+  "lead", "note_check", "open_period", "pause", "prelude", "recover", "release", "renew", "revive",
+  "schedule", "settle", "settle_check", "submit", "sweep",
+]
 
 /// A library in `Sources/<folder>` and, beside it in `Main/`, the few lines that make it a program.
 func service(_ folder: String, program: String, also dependencies: [Target.Dependency] = []) -> [Target] {
@@ -46,7 +50,8 @@ let package = Package(
     + service("Simulator", program: "vision-simulator")
     + service("Vision", program: "vision", also: ["Aggregator"])
     + [
-      .testTarget(name: "CommonTests", dependencies: ["Common"], swiftSettings: settings),
+      .target(name: "TestSupport", dependencies: ["Common"], path: "Tests/TestSupport", swiftSettings: settings),
+      .testTarget(name: "CommonTests", dependencies: ["Common", "TestSupport"], swiftSettings: settings),
       .testTarget(name: "TidyTests", swiftSettings: settings),
     ]
 )

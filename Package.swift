@@ -46,7 +46,10 @@ let package = Package(
     + service("Simulator", program: "vision-simulator")
     + service("Vision", program: "vision", also: ["Aggregator"])
     + [
-      .testTarget(name: "CommonTests", dependencies: ["Common"], swiftSettings: settings),
+      .testTarget(
+        name: "CommonTests", dependencies: ["Common"], resources: [.copy("Golden/vectors")],
+        swiftSettings: settings),
+      .testTarget(name: "AggregatorTests", dependencies: ["Aggregator", "Common"], swiftSettings: settings),
       .testTarget(name: "TidyTests", swiftSettings: settings),
     ]
 )

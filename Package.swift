@@ -50,8 +50,18 @@ let package = Package(
     + service("Simulator", program: "vision-simulator")
     + service("Vision", program: "vision", also: ["Aggregator"])
     + [
-      .target(name: "TestSupport", dependencies: ["Common"], path: "Tests/TestSupport", swiftSettings: settings),
-      .testTarget(name: "CommonTests", dependencies: ["Common", "TestSupport"], swiftSettings: settings),
+      .target(
+        name: "TestSupport", dependencies: ["Common"], path: "Tests/TestSupport", swiftSettings: settings),
+      .testTarget(
+        name: "CommonTests", dependencies: ["Common", "TestSupport"], resources: [.copy("Golden/vectors")],
+        swiftSettings: settings),
+    ]
+    + ["Producer", "Workers", "Aggregator", "Simulator", "Vision"].map { folder in
+      .testTarget(
+        name: "\(folder)Tests", dependencies: ["Common", "TestSupport", .target(name: folder)],
+        swiftSettings: settings)
+    }
+    + [
       .testTarget(name: "TidyTests", swiftSettings: settings),
     ]
 )

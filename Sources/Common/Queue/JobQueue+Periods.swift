@@ -179,7 +179,9 @@ extension JobQueue {
   public func periodRecord(_ period: PeriodID) async throws(RedisError) -> PeriodRecord? {
     let names = ["state", "start", "end", "planned", "scheduled", "next"] + PeriodRecord.settledNames
     let reply = try await redis.send(RedisCommand(words: ["HMGET", keys.period(period)] + names))
-    guard let items = reply.elements, items.count == names.count, let state = items[0].text else { return nil }
+    guard let items = reply.elements, items.count == names.count, let state = items[0].text else {
+      return nil
+    }
     let numbers = items.map { $0.int ?? 0 }
     return PeriodRecord(
       state: state, startMilliseconds: numbers[1], endMilliseconds: numbers[2], planned: numbers[3],

@@ -9,7 +9,8 @@ struct QueueTests {
 
   @IO func submit(_ queue: JobQueue, _ id: String, allowed: Int = 0) async throws -> SubmitResult {
     _ = try await queue.redis.send("HSET", queue.keys.fixed(.tasks), "chat", "{}")
-    return try await queue.submit(id: id, task: "chat", payload: Array("{}".utf8), allowedMilliseconds: allowed)
+    return try await queue.submit(
+      id: id, task: "chat", payload: Array("{}".utf8), allowedMilliseconds: allowed)
   }
 
   @IO func claim(

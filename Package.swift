@@ -62,6 +62,6 @@ let package = Package(
         swiftSettings: settings)
     }
     + [
-      .testTarget(name: "TidyTests", swiftSettings: settings),
+      .testTarget(name: "TidyTests", swiftSettings: settings)
     ]
 )

@@ -42,7 +42,8 @@ public final class JobQueue {
     if let digest = digests[script] {
       do throws(RedisError) {
         return try await redis.send(command("EVALSHA", digest, script, arguments))
-      } catch where error.code == .noScript {
+      } catch {
+        guard error.code == .noScript else { throw error }
         digests[script] = nil
       }
     }

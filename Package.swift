@@ -46,7 +46,10 @@ let package = Package(
     + service("Simulator", program: "vision-simulator")
     + service("Vision", program: "vision", also: ["Aggregator"])
     + [
-      .testTarget(name: "CommonTests", dependencies: ["Common"], swiftSettings: settings),
+      .executableTarget(
+        name: "ProcessFixture", dependencies: ["Common"], path: "Tests/ProcessFixture",
+        swiftSettings: settings),
+      .testTarget(name: "CommonTests", dependencies: ["Common", "ProcessFixture"], swiftSettings: settings),
       .testTarget(name: "TidyTests", swiftSettings: settings),
     ]
 )

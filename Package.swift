@@ -16,11 +16,13 @@ let scripts = [
 ]
 
 /// A library in `Sources/<folder>` and, beside it in `Main/`, the few lines that make it a program.
-func service(_ folder: String, program: String, also dependencies: [Target.Dependency] = []) -> [Target] {
+func service(
+  _ folder: String, program: String, also dependencies: [Target.Dependency] = [], resources: [Resource] = []
+) -> [Target] {
   [
     .target(
       name: folder, dependencies: ["Common"] + dependencies, path: "Sources/\(folder)",
-      exclude: ["Main"], swiftSettings: settings),
+      exclude: ["Main"], resources: resources, swiftSettings: settings),
     .executableTarget(
       name: program, dependencies: ["Common", .target(name: folder)], path: "Sources/\(folder)/Main",
       swiftSettings: settings),
@@ -50,10 +52,13 @@ let package = Package(
     + service("Simulator", program: "vision-simulator")
     + service("Vision", program: "vision", also: ["Aggregator"])
     + [
+      .executableTarget(
+        name: "ProcessFixture", dependencies: ["Common"], path: "Tests/ProcessFixture",
+        swiftSettings: settings),
       .target(
         name: "TestSupport", dependencies: ["Common"], path: "Tests/TestSupport", swiftSettings: settings),
       .testTarget(
-        name: "CommonTests", dependencies: ["Common", "TestSupport"], resources: [.copy("Golden/vectors")],
+        name: "CommonTests", dependencies: ["Common", "TestSupport", "ProcessFixture"], resources: [.copy("Golden/vectors")],
         swiftSettings: settings),
     ]
     + ["Producer", "Workers", "Aggregator", "Simulator", "Vision"].map { folder in

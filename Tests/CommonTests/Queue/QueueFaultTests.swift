@@ -19,7 +19,7 @@ struct QueueFaultTests {
   @IO func pieces() async throws {
     try await QueueBench.run { bench in
       try await bench.submit("a")
-      let grant = try await bench.claim().grants[0]
+      let grant = try #require(try await bench.claim().grants.first)
       func append(_ first: Int, _ sizes: Int...) async throws -> LeaseResult {
         let pieces = sizes.map { [UInt8](repeating: 65, count: $0) }
         return try await bench.queue.append([("a", grant.token, first, pieces)], replyBytesMax: 10)[0]
@@ -37,12 +37,12 @@ struct QueueFaultTests {
   @IO func nothingWritten() async throws {
     try await QueueBench.run { bench in
       try await bench.submit("a")
-      let grant = try await bench.claim().grants[0]
+      let grant = try #require(try await bench.claim().grants.first)
       let piece = [UInt8](repeating: 65, count: 20)
       #expect(
         try await bench.queue.append([("a", grant.token, 1, [piece])], replyBytesMax: 10) == [.tooLarge])
       #expect(try await bench.queue.release([("a", grant.token, 0)]) == [.ok])
-      let next = try await bench.claim().grants[0]
+      let next = try #require(try await bench.claim().grants.first)
       #expect(try await bench.queue.append([("a", next.token, 1, [[65]])], replyBytesMax: 10) == [.ok])
     }
   }
@@ -51,7 +51,7 @@ struct QueueFaultTests {
   @IO func syntheticReply() async throws {
     try await QueueBench.run { bench in
       _ = try await bench.plan(counts: [[1]])
-      let grant = try await bench.claim().grants[0]
+      let grant = try #require(try await bench.claim().grants.first)
       #expect(
         try await bench.queue.append([(grant.id, grant.token, 1, [[65]])], replyBytesMax: 10) == [.lost])
     }

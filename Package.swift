@@ -47,8 +47,8 @@ let package = Package(
     + service("Vision", program: "vision", also: ["Aggregator"])
     + [
       .testTarget(
-        name: "CommonTests", dependencies: ["Common"], resources: [.copy("Golden/vectors")],
-        swiftSettings: settings),
+        name: "CommonTests", dependencies: ["Common"],
+        resources: [.copy("Golden/vectors"), .copy("Golden/safe.json")], swiftSettings: settings),
       .testTarget(name: "AggregatorTests", dependencies: ["Aggregator", "Common"], swiftSettings: settings),
       .testTarget(name: "TidyTests", swiftSettings: settings),
     ]

@@ -32,7 +32,7 @@ public struct TaskQuality: Codable, Equatable, Sendable {
   public var combined: Double
 
   /// No verdict at all.
-  static let none = TaskQuality(rows: 0, average: 0, speed: 0, combined: 0)
+  public static let none = TaskQuality(rows: 0, average: 0, speed: 0, combined: 0)
 }
 
 extension ScoringProfile {

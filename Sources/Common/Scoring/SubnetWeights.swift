@@ -15,6 +15,11 @@ public struct MinerFactors: Codable, Equatable, Sendable {
   /// Its part of the task after the power, 0 to 1.
   public var share: Double
 
+  enum CodingKeys: String, CodingKey {
+    case hotkey, capacity, quality, history, share
+    case effectiveVolume = "effective_volume"
+  }
+
   /// Collects figures; the share is set by `ScoringProfile.shares`.
   public init(hotkey: String, capacity: Double, quality: TaskQuality, history: HistoryScore) {
     self.hotkey = hotkey

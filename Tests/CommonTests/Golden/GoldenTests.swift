@@ -15,7 +15,7 @@ struct GoldenTests {
   @Test("every recorded case is equal, safe or replaced, and none is skipped")
   func everyCase() throws {
     let record = ProcessInfo.processInfo.environment["VISION_GOLDEN_RECORD"]
-    let table = try JSON(parsing: Data(contentsOf: Self.tableURL))
+    let table = try GoldenParser.parse(Data(contentsOf: Self.tableURL))
     var fresh: [String: [String: JSON]] = [:]
     var sums = [0, 0, 0]
     var lines: [String] = []
@@ -34,7 +34,9 @@ struct GoldenTests {
         if let ours = try Self.difference(one, rule, "\(file.name)[\(index)]") { safe[String(index)] = ours }
       }
       fresh[file.name] = safe.isEmpty ? nil : safe
-      if record == nil { Self.compare(safe, with: table[file.name]?.members ?? [:], file.name, rule.tolerance) }
+      if record == nil {
+        Self.compare(safe, with: table[file.name]?.members ?? [:], file.name, rule.tolerance)
+      }
       sums[0] += file.cases.count - safe.count
       sums[1] += safe.count
       lines.append(Self.line(file.name, [file.cases.count - safe.count, safe.count, 0], ""))

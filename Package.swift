@@ -43,10 +43,11 @@ let package = Package(
     + service("Producer", program: "vision-producer")
     + service("Workers", program: "vision-workers")
     + service("Aggregator", program: "vision-aggregator")
-    + service("Simulator", program: "vision-simulator")
+    + service("Simulator", program: "vision-simulator", also: ["CShims"])
     + service("Vision", program: "vision", also: ["Aggregator"])
     + [
       .testTarget(name: "CommonTests", dependencies: ["Common"], swiftSettings: settings),
+      .testTarget(name: "SimulatorTests", dependencies: ["Common", "Simulator"], swiftSettings: settings),
       .testTarget(name: "TidyTests", swiftSettings: settings),
     ]
 )

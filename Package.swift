@@ -64,7 +64,9 @@ let package = Package(
     ]
     + ["Producer", "Workers", "Aggregator", "Simulator", "Vision"].map { folder in
       .testTarget(
-        name: "\(folder)Tests", dependencies: ["Common", "TestSupport", .target(name: folder)],
+        name: "\(folder)Tests",
+        dependencies: ["Common", "TestSupport", .target(name: folder)]
+          + (folder == "Workers" ? ["Simulator"] : []),
         swiftSettings: settings)
     }
     + [

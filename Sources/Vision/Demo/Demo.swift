@@ -35,7 +35,7 @@ enum Demo {
   @IO private static func run(_ context: ServiceContext) async throws -> ExitCode {
     let folder = try DemoFolder()
     defer { if !context.settings.bool("keep") { folder.remove() } }
-    let stack = DemoStack(context: context, folder: folder)
+    let stack = try DemoStack(context: context, folder: folder)
     do {
       try await stack.start()
       let outcome = try await follow(context, stack)

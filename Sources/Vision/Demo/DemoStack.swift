@@ -10,14 +10,36 @@ final class DemoStack {
   private var children: [(name: String, process: ChildProcess)] = []
   private var isStopping = false
   private var expectedDeaths: Set<Int32> = []
-  private(set) var config: SubnetConfig!
-  private(set) var queue: JobQueue!
+  /// The task table.
+  let config: SubnetConfig
+  private let configPath: String
+  /// The demo's queue.
+  let queue: JobQueue
+  private let redisURL: String
+  /// How the demo's own Redis is started; empty when it uses another.
+  private let redisArguments: [String]
   /// Fires when users' traffic is to end.
   let ending = Signal()
 
-  init(context: ServiceContext, folder: DemoFolder) {
+  init(context: ServiceContext, folder: DemoFolder) throws {
     self.context = context
     self.folder = folder
+    configPath = try Files.config(context.settings)
+    config = try Files.loadConfig(configPath)
+    if let url = context.settings.stringIfSet("redis-url") {
+      redisURL = url
+      redisArguments = []
+    } else {
+      let socket = folder.file("redis.sock")
+      guard socket.utf8.count < 108 else { throw DemoFailure("the path \(socket) is too long for a socket") }
+      redisURL = "unix://" + socket
+      redisArguments = [
+        "redis-server", try Files.find("redis.conf"), "--port", "0", "--unixsocket", socket, "--dir",
+        folder.path, "--daemonize", "no", "--maxmemory", "1gb", "--logfile", "",
+      ]
+    }
+    let redis = RedisClient(address: try RedisAddress(url: redisURL), options: .init(name: "vision-demo"))
+    queue = JobQueue(redis: redis, keys: Keys(namespace: namespace))
   }
 
   /// The name of a process that ended by itself; nil while all run.
@@ -38,12 +60,8 @@ final class DemoStack {
 
   func start() async throws {
     let settings = context.settings
-    let configPath = try Files.config(settings)
-    config = try Files.loadConfig(configPath)
-    let redisURL = try await startRedis()
-    let redis = RedisClient(address: try RedisAddress(url: redisURL), options: .init(name: "vision-demo"))
-    queue = JobQueue(redis: redis, keys: Keys(namespace: namespace))
-    try await startSimulator(configPath)
+    if ownsRedis { try spawnRedis() }
+    try await startSimulator()
     let checker = try await portOf(file: "checker.port")
     let common = ["--redis-url", redisURL, "--namespace", namespace, "--config", configPath]
     try spawn(
@@ -65,7 +83,7 @@ final class DemoStack {
       "aggregator", ["vision-aggregator"] + common + ["--weights-file", folder.file("weights.json")])
   }
 
-  private func startSimulator(_ configPath: String) async throws {
+  private func startSimulator() async throws {
     let settings = context.settings
     var miners = [
       "vision-simulator", "miners", "--miners", settings.string("miners"), "--seed",
@@ -82,20 +100,6 @@ final class DemoStack {
       ])
     try await waitForFile("roster.json")
   }
-
-  private func startRedis() async throws -> String {
-    if let url = context.settings.stringIfSet("redis-url") { return url }
-    let socket = folder.file("redis.sock")
-    guard socket.utf8.count < 108 else { throw DemoFailure("the path \(socket) is too long for a socket") }
-    redisArguments = [
-      "redis-server", try Files.find("redis.conf"), "--port", "0", "--unixsocket", socket, "--dir",
-      folder.path, "--daemonize", "no", "--maxmemory", "1gb", "--logfile", "",
-    ]
-    try spawnRedis()
-    return "unix://" + socket
-  }
-
-  private var redisArguments: [String] = []
 
   /// Starts the demo's Redis, also again after a fault.
   func spawnRedis() throws {
@@ -147,7 +151,7 @@ final class DemoStack {
     guard !isStopping else { return }
     isStopping = true
     ending.fire()
-    queue?.redis.close()
+    queue.redis.close()
     let others = children.filter { $0.name != "redis" }.map(\.process)
     for process in others { process.signal(SIGTERM) }
     await end(others, graceMilliseconds: 3_000)

@@ -64,7 +64,7 @@ struct OutcomeTests {
   @IO func relays() async throws {
     let relayed = Relayed()
     let dialect = StreamDialect(framesWithEmptyChunks: true)
-    let result = try await attempt(.honest, dialect: dialect) { relayed.bytes += $0 }
+    let result = try await attempt(.honest, dialect: dialect, relay: { relayed.bytes += $0 })
     let text = String(decoding: relayed.bytes, as: UTF8.self)
     let chunks = text.components(separatedBy: "\n\n").dropLast()
     let words = chunks.map { ChatChunk.scan(Array($0.dropFirst(6).utf8)) }

@@ -29,7 +29,7 @@ struct SourceFile {
   /// The modules that the file imports, with their lines (from 1).
   var imports: [(line: Int, module: String)] {
     code.enumerated().compactMap { index, line in
-      guard
+      guard line.has("import "),
         let match = line.firstMatch(of: #/^\s*(?:@\w+\s+|public\s+|internal\s+)*import\s+(?:\w+\s+)?(\w+)/#)
       else { return nil }
       return (index + 1, String(match.1))

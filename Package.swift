@@ -47,7 +47,7 @@ let package = Package(
       resources: scripts.map { .embedInCode("Queue/Scripts/\($0).lua") }, swiftSettings: settings),
   ]
     + service("Producer", program: "vision-producer")
-    + service("Workers", program: "vision-workers")
+    + service("Workers", program: "vision-workers", resources: [.embedInCode("Requests/corpus.txt")])
     + service("Aggregator", program: "vision-aggregator")
     + service("Simulator", program: "vision-simulator")
     + service("Vision", program: "vision", also: ["Aggregator"])
@@ -58,12 +58,15 @@ let package = Package(
       .target(
         name: "TestSupport", dependencies: ["Common"], path: "Tests/TestSupport", swiftSettings: settings),
       .testTarget(
-        name: "CommonTests", dependencies: ["Common", "TestSupport", "ProcessFixture"], resources: [.copy("Golden/vectors")],
+        name: "CommonTests", dependencies: ["Common", "TestSupport", "ProcessFixture"],
+        resources: [.copy("Golden/vectors"), .copy("Golden/safe.json")],
         swiftSettings: settings),
     ]
     + ["Producer", "Workers", "Aggregator", "Simulator", "Vision"].map { folder in
       .testTarget(
-        name: "\(folder)Tests", dependencies: ["Common", "TestSupport", .target(name: folder)],
+        name: "\(folder)Tests",
+        dependencies: ["Common", "TestSupport", .target(name: folder)]
+          + (folder == "Workers" ? ["Simulator"] : []),
         swiftSettings: settings)
     }
     + [

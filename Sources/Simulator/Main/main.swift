@@ -1,1 +1,4 @@
-import Common
+import Foundation
+import Simulator
+
+exit(Simulator.run(Array(CommandLine.arguments.dropFirst())))

@@ -9,6 +9,7 @@
 local token, from, to, state, publish = take(), take(), take(), take(), take_int()
 local keep, result = take_int(), take()
 local weights, meta = take_list(), take_list()
+if #weights % 2 ~= 0 or #meta % 2 ~= 0 then error('a field without a value') end
 if not leads('aggregator', token) then return 'stale' end
 local cursor = redis.call('HGET', fold_key, 'cursor') or ''
 if cursor ~= from then return cursor == to and 'ok' or 'moved' end
@@ -20,7 +21,10 @@ if publish == 1 then
   end
   redis.call('DEL', weights_meta_key)
   redis.call('HSET', weights_meta_key, 'v', 1, unpack(meta))
-  redis.call('LPUSH', weights_history_key, result)
+  -- A repeat whose cursor did not move comes here again.
+  if redis.call('LINDEX', weights_history_key, 0) ~= result then
+    redis.call('LPUSH', weights_history_key, result)
+  end
   redis.call('LTRIM', weights_history_key, 0, keep - 1)
 end
 return 'ok'

@@ -5,12 +5,14 @@
 --   new and returns what the first call granted.
 -- KEYS organic, organic:deadline, due, lease, wake:organic, wake:due, paused, ledger, counts, pace
 -- ARGS 1 worker id  2 request number  3 nonce of this claim  4 most organics (0…100)
---      5 most synthetics (0…100; with the organics granted never more than argument 4)  6 organic lease, ms  7 synthetic lease, ms
+--      5 most synthetics (0…100)  6 organic lease, ms  7 synthetic lease, ms
+--      8 most jobs of both kinds together
 -- RETURNS {now ms, next due ms or -1, id, token, kind, task, attempt, deadline ms or '', stream flag or '',
 --   payload or '', …}
 local worker, request, nonce = take(), take(), take()
 local organic_max, synthetic_max = math.min(take_int(), 100), math.min(take_int(), 100)
-local organic_lease, synthetic_lease = take_int(), take_int()
+local organic_lease, synthetic_lease, total_max = take_int(), take_int(), take_int()
+organic_max = math.min(organic_max, total_max)
 local now = now_ms()
 local worker_hash = worker_key(worker)
 local reply = {now, -1}
@@ -129,7 +131,7 @@ local function claim_synthetics()
 end
 
 claim_organics()
-synthetic_max = math.min(synthetic_max, organic_max - #granted)
+synthetic_max = math.min(synthetic_max, total_max - #granted)
 claim_synthetics()
 redis.call('HSET', worker_hash, 'request', request, 'granted', table.concat(granted, ' '), 'claimed', now)
 -- A worker that dies before its first heartbeat must be missed too.

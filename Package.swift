@@ -9,14 +9,20 @@ let settings: [SwiftSetting] = [
 ]
 
 /// The Lua scripts, embedded in the programs as bytes.
-let scripts = ["prelude"]
+let scripts = [
+  "append", "cancel", "checkpoint", "claim", "claim_check", "close_period", "deregister", "expire",
+  "lead", "note_check", "open_period", "pause", "prelude", "recover", "release", "renew", "revive",
+  "schedule", "settle", "settle_check", "submit", "sweep",
+]
 
 /// A library in `Sources/<folder>` and, beside it in `Main/`, the few lines that make it a program.
-func service(_ folder: String, program: String, also dependencies: [Target.Dependency] = []) -> [Target] {
+func service(
+  _ folder: String, program: String, also dependencies: [Target.Dependency] = [], resources: [Resource] = []
+) -> [Target] {
   [
     .target(
       name: folder, dependencies: ["Common"] + dependencies, path: "Sources/\(folder)",
-      exclude: ["Main"], swiftSettings: settings),
+      exclude: ["Main"], resources: resources, swiftSettings: settings),
     .executableTarget(
       name: program, dependencies: ["Common", .target(name: folder)], path: "Sources/\(folder)/Main",
       swiftSettings: settings),
@@ -43,11 +49,24 @@ let package = Package(
     + service("Producer", program: "vision-producer")
     + service("Workers", program: "vision-workers")
     + service("Aggregator", program: "vision-aggregator")
-    + service("Simulator", program: "vision-simulator", also: ["CShims"])
+    + service("Simulator", program: "vision-simulator")
     + service("Vision", program: "vision", also: ["Aggregator"])
     + [
-      .testTarget(name: "CommonTests", dependencies: ["Common"], swiftSettings: settings),
-      .testTarget(name: "SimulatorTests", dependencies: ["Common", "Simulator"], swiftSettings: settings),
-      .testTarget(name: "TidyTests", swiftSettings: settings),
+      .executableTarget(
+        name: "ProcessFixture", dependencies: ["Common"], path: "Tests/ProcessFixture",
+        swiftSettings: settings),
+      .target(
+        name: "TestSupport", dependencies: ["Common"], path: "Tests/TestSupport", swiftSettings: settings),
+      .testTarget(
+        name: "CommonTests", dependencies: ["Common", "TestSupport", "ProcessFixture"], resources: [.copy("Golden/vectors")],
+        swiftSettings: settings),
+    ]
+    + ["Producer", "Workers", "Aggregator", "Simulator", "Vision"].map { folder in
+      .testTarget(
+        name: "\(folder)Tests", dependencies: ["Common", "TestSupport", .target(name: folder)],
+        swiftSettings: settings)
+    }
+    + [
+      .testTarget(name: "TidyTests", swiftSettings: settings)
     ]
 )

@@ -59,4 +59,8 @@ static inline CURLMcode vision_curl_multi_set_timer_callback(CURLM *multi, visio
 }
 // CURLMsg holds its result in an unnamed union, which Swift imports awkwardly.
 static inline CURLcode vision_curl_message_result(const CURLMsg *message) { return message->data.result; }
+// CURLVERSION_NOW is a macro for an enum's value, which Swift does not import.
+static inline int vision_curl_resolves_names_in_threads(void) {
+  return (curl_version_info(CURLVERSION_NOW)->features & CURL_VERSION_ASYNCHDNS) != 0;
+}
 #endif

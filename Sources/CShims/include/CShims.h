@@ -4,7 +4,6 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/prctl.h>
 #include <sys/signalfd.h>
 
 // The kernel's epoll_event is packed and carries a union: read and written here.
@@ -14,6 +13,15 @@ static inline int vision_epoll_control(int epoll, int operation, int fd, uint32_
 }
 static inline uint64_t vision_epoll_data(const struct epoll_event *event) { return event->data.u64; }
 
-// prctl is variadic. A child that dies with its parent cannot be left behind.
-static inline int vision_die_with_parent(int signal_number) { return prctl(PR_SET_PDEATHSIG, signal_number); }
+// Starts a program: argv and envp end with NULL, folder may be NULL, fds become its 0, 1 and 2. Returns its
+// process id, or -errno if it could not be started. The child leads a process group of its own, is killed
+// when the calling thread's process dies (posix_spawn has no way to say so), has every signal at its default
+// and unblocked, and inherits no other descriptor.
+int vision_spawn(char *const argv[], char *const envp[], const char *folder, const int fds[3]);
+
+// Both ends of a pipe that programs started elsewhere do not inherit; 0, or -1 with errno.
+int vision_pipe(int ends[2]);
+
+// A descriptor that becomes readable when the process has ended, or -1 with errno.
+int vision_pidfd_open(int pid);
 #endif

@@ -1,5 +1,5 @@
 /// What a task's work is measured in.
-public enum TaskKind: String, Codable, Sendable {
+public enum TaskKind: String, Codable, Sendable, CaseIterable {
   /// Characters of generated text (Unicode code points); four make one unit of volume.
   case text
   /// Steps of image generation.
@@ -24,6 +24,15 @@ public enum PayloadShape: String, Codable, Sendable, CaseIterable {
   case avatar
   /// `image_b64s`, answered with one embedding for each.
   case clipEmbeddings = "clip-embeddings"
+
+  /// What the work of such a request is measured in.
+  public var kind: TaskKind {
+    switch self {
+    case .chat, .completion: return .text
+    case .textToImage, .imageToImage, .inpaint, .avatar: return .image
+    case .clipEmbeddings: return .embeddings
+    }
+  }
 }
 
 /// The parameters of the `vision` profile's speed factor for one task.
@@ -42,7 +51,7 @@ public struct SpeedModel: Codable, Equatable, Sendable {
     self.overheadSeconds = overheadSeconds
   }
 
-  enum CodingKeys: String, CodingKey {
+  enum CodingKeys: String, CodingKey, CaseIterable {
     case mean, variance
     case overheadSeconds = "overhead_seconds"
   }
@@ -69,7 +78,7 @@ public struct TaskTimeouts: Codable, Equatable, Sendable {
     self.totalMilliseconds = totalMilliseconds
   }
 
-  enum CodingKeys: String, CodingKey {
+  enum CodingKeys: String, CodingKey, CaseIterable {
     case connectMilliseconds = "connect_ms"
     case firstContentMilliseconds = "first_content_ms"
     case stallMilliseconds = "stall_ms"
@@ -110,7 +119,7 @@ public struct TaskConfig: Codable, Equatable, Sendable {
   /// Sent verbatim as `server_config` to the checking server; nil when the task is never checked.
   public var checking: JSON?
 
-  enum CodingKeys: String, CodingKey {
+  enum CodingKeys: String, CodingKey, CaseIterable {
     case name, kind, shape, weight, path, model, timeouts, speed, steps, size, checking
     case streams = "stream"
     case maxCapacity = "max_capacity"

@@ -1,0 +1,201 @@
+import CCurl
+import Glibc
+
+/// One of libcurl's descriptors on the event loop.
+///
+/// Between two requests on a connection libcurl says "remove", and "in" again with the next request. The
+/// registration outlives that: a reused connection costs no `epoll_ctl`. It ends when libcurl closes the
+/// socket (CURLOPT_CLOSESOCKETFUNCTION), or when an idle one has news, which can only be the server closing
+/// it: reported again and again otherwise, since libcurl looks at idle connections only when it needs one.
+///
+/// Libcurl 7.88 closes some descriptors without telling: its resolver's wakeup pair, and sockets whose
+/// connection (TLS included) was never completed. So "remove" is believed to be a pause only where a
+/// response came in; anything else is forgotten at once, and watched anew should libcurl ask for it.
+@IO
+final class SocketWatch: ReadinessHandler {
+  private unowned let client: HTTPClient
+  private let fd: Int32
+  /// What libcurl waits for; 0 while it does not care.
+  private(set) var wanted: UInt32 = 0
+  /// What epoll reports.
+  private var armed: UInt32 = 0
+  private var registration: EventLoop.Registration?
+
+  init(client: HTTPClient, fd: Int32) {
+    self.client = client
+    self.fd = fd
+  }
+
+  /// Libcurl waits for `events` from now on.
+  func want(_ events: UInt32) {
+    wanted = events
+    guard let registration else {
+      registration = EventLoop.shared.register(fd, events: events, handler: self)
+      armed = events
+      client.epollChanges += 1
+      return
+    }
+    // Readable may stay armed unasked for; writable would be reported in every turn.
+    guard armed != events, armed != events | EventLoop.readable else { return }
+    armed = events
+    EventLoop.shared.modify(registration, events: events)
+    client.epollChanges += 1
+  }
+
+  /// Libcurl does not wait for the descriptor for now.
+  func pause() {
+    wanted = 0
+    guard armed & EventLoop.writable != 0, let registration else { return }
+    armed = EventLoop.readable
+    EventLoop.shared.modify(registration, events: armed)
+    client.epollChanges += 1
+  }
+
+  /// Takes the descriptor off the loop.
+  func forget() {
+    guard let registration else { return }
+    EventLoop.shared.unregister(registration)
+    self.registration = nil
+    armed = 0
+    client.epollChanges += 1
+  }
+
+  func fileIsReady(_ events: UInt32) {
+    guard wanted != 0 else {
+      forget()
+      return
+    }
+    // A failed socket is reported as what libcurl waits for: it then reads or writes and finds out why,
+    // where CURL_CSELECT_ERR would only say "select/poll returned error".
+    let useful = events & EventLoop.failed != 0 ? wanted : events & wanted
+    guard useful != 0 else {
+      disarmUnwanted()
+      return
+    }
+    var mask: Int32 = 0
+    if useful & EventLoop.readable != 0 { mask |= CURL_CSELECT_IN }
+    if useful & EventLoop.writable != 0 { mask |= CURL_CSELECT_OUT }
+    client.drive(fd, mask)
+  }
+
+  /// Drops what is armed beyond what libcurl waits for.
+  private func disarmUnwanted() {
+    guard let registration, armed != wanted else { return }
+    armed = wanted
+    EventLoop.shared.modify(registration, events: armed)
+    client.epollChanges += 1
+  }
+}
+
+// MARK: libcurl's callbacks
+
+/// C callbacks know nothing of actors: they are called on the loop, from inside the client's own calls of
+/// libcurl, and enter ``IO`` by its checked `assumeIsolated`.
+private func client(_ pointer: UnsafeMutableRawPointer?) -> HTTPClient {
+  Unmanaged<HTTPClient>.fromOpaque(pointer!).takeUnretainedValue()
+}
+
+let socketCallback: vision_curl_socket_callback = { easy, fd, what, owner, _ in
+  let client = client(owner)
+  var pointer: UnsafeMutableRawPointer?
+  if what == CURL_POLL_REMOVE { vision_curl_get_pointer(easy, CURLINFO_PRIVATE, &pointer) }
+  // Libcurl's own handle, which closes idle connections, has no transfer.
+  let transfer = pointer.map { Unmanaged<Transfer>.fromOpaque($0).takeUnretainedValue() }
+  IO.assumeIsolated { client.watch(fd, what, transfer) }
+  return 0
+}
+
+let timerCallback: vision_curl_timer_callback = { _, milliseconds, owner in
+  let client = client(owner)
+  IO.assumeIsolated { client.timerChanged(milliseconds: milliseconds) }
+  return 0
+}
+
+let openCallback: vision_curl_open_callback = { owner, _, address in
+  let client = client(owner)
+  guard let address = address?.pointee else { return CURL_SOCKET_BAD }
+  let (family, type, proto) = (address.family, address.socktype, address.protocol)
+  return IO.assumeIsolated { client.openSocket(family, type, proto) }
+}
+
+let closeCallback: vision_curl_close_callback = { owner, fd in
+  let client = client(owner)
+  return IO.assumeIsolated { client.closeSocket(fd) }
+}
+
+let headerCallback: vision_curl_data_callback = { bytes, size, count, pointer in
+  receive(bytes, size * count, pointer) { $0.receivedHeader($1) }
+}
+
+let bodyCallback: vision_curl_data_callback = { bytes, size, count, pointer in
+  receive(bytes, size * count, pointer) { $0.receivedBody($1) }
+}
+
+/// Hands bytes to their transfer. Any other return value than the count makes libcurl end the transfer.
+private func receive(
+  _ bytes: UnsafeMutablePointer<CChar>?, _ count: Int, _ pointer: UnsafeMutableRawPointer?,
+  _ take: @IO (Transfer, UnsafeRawBufferPointer) -> Bool
+) -> Int {
+  let transfer = Unmanaged<Transfer>.fromOpaque(pointer!).takeUnretainedValue()
+  // The bytes stay on this thread and in this call; the compiler cannot know that of a C pointer.
+  nonisolated(unsafe) let buffer = UnsafeRawBufferPointer(start: bytes, count: count)
+  let goesOn = IO.assumeIsolated { take(transfer, buffer) }
+  return goesOn ? count : Int(CURL_WRITEFUNC_ERROR)
+}
+
+// MARK: sockets
+
+extension HTTPClient {
+  /// CURLMOPT_SOCKETFUNCTION: what libcurl waits for at a descriptor.
+  fileprivate func watch(_ fd: Int32, _ what: Int32, _ transfer: Transfer?) {
+    switch what {
+    case CURL_POLL_IN: watch(at: fd).want(EventLoop.readable)
+    case CURL_POLL_OUT: watch(at: fd).want(EventLoop.writable)
+    case CURL_POLL_INOUT: watch(at: fd).want(EventLoop.readable | EventLoop.writable)
+    default:
+      if transfer?.hasResponse ?? false {
+        existingWatch(fd)?.pause()
+      } else {
+        forgetWatch(fd)
+      }
+    }
+  }
+
+  private func existingWatch(_ fd: Int32) -> SocketWatch? {
+    watches.indices.contains(Int(fd)) ? watches[Int(fd)] : nil
+  }
+
+  private func watch(at fd: Int32) -> SocketWatch {
+    if let watch = existingWatch(fd) { return watch }
+    while watches.count <= Int(fd) { watches.append(nil) }
+    let watch = SocketWatch(client: self, fd: fd)
+    watches[Int(fd)] = watch
+    watchCount += 1
+    return watch
+  }
+
+  @discardableResult
+  private func forgetWatch(_ fd: Int32) -> SocketWatch? {
+    guard let watch = existingWatch(fd) else { return nil }
+    watch.forget()
+    watches[Int(fd)] = nil
+    watchCount -= 1
+    return watch
+  }
+
+  /// CURLOPT_OPENSOCKETFUNCTION.
+  fileprivate func openSocket(_ family: Int32, _ type: Int32, _ proto: Int32) -> Int32 {
+    let fd = socket(family, type | Int32(SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), proto)
+    guard fd >= 0 else { return CURL_SOCKET_BAD }
+    // A number that is still watched: libcurl has just closed a failed attempt without telling, and takes
+    // the new socket of the same number for one that it asked us to watch already.
+    if let stale = forgetWatch(fd), stale.wanted != 0 { watch(at: fd).want(stale.wanted) }
+    return fd
+  }
+
+  /// CURLOPT_CLOSESOCKETFUNCTION.
+  fileprivate func closeSocket(_ fd: Int32) -> Int32 {
+    forgetWatch(fd)
+    return Glibc.close(fd)
+  }
+}

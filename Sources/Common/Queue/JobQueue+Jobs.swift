@@ -1,0 +1,353 @@
+/// A job that was leased to this worker.
+public struct Grant: Sendable, Equatable {
+  /// The job's id.
+  public var id: String
+  /// Proof of the lease; new for each attempt.
+  public var token: String
+  /// Organic or synthetic.
+  public var kind: JobKind
+  /// The task's name.
+  public var task: String
+  /// The number of this attempt, from 1.
+  public var attempt: Int
+  /// When the user's answer must be complete, Unix ms by Redis's clock; nil for no limit.
+  public var deadlineMilliseconds: Int?
+  /// Whether the user asked for a stream.
+  public var streams: Bool
+  /// The request of an organic job; empty for a synthetic one.
+  public var payload: [UInt8]
+}
+
+/// What a claim brought.
+public struct ClaimResult: Sendable {
+  /// Redis's time, Unix ms.
+  public var nowMilliseconds: Int
+  /// When the next synthetic is due, Unix ms; nil when none waits.
+  public var nextDueMilliseconds: Int?
+  /// The jobs that were leased.
+  public var grants: [Grant]
+}
+
+/// One attempt, as it is written with the end of its job.
+public struct SettledAttempt: Sendable {
+  /// The ledger entry.
+  public var entry: AttemptEntry
+  /// The miner's index in the period's roster.
+  public var miner: Int
+
+  /// Pairs an entry with its miner's index.
+  public init(entry: AttemptEntry, miner: Int) {
+    self.entry = entry
+    self.miner = miner
+  }
+}
+
+/// An answer that is offered for checking.
+public struct Sample: Sendable {
+  /// The most answers of the task that may wait.
+  public var waitingMax: Int
+  /// The most bytes of all waiting answers together.
+  public var bytesMax: Int
+  /// What the checking server is to see.
+  public var answer: [UInt8]
+
+  /// Offers an answer.
+  public init(waitingMax: Int, bytesMax: Int, answer: [UInt8]) {
+    self.waitingMax = waitingMax
+    self.bytesMax = bytesMax
+    self.answer = answer
+  }
+}
+
+/// The end of one job.
+public struct Settlement: Sendable {
+  /// How a job ended.
+  public enum State: String, Sendable {
+    /// With a good answer.
+    case done
+    /// Without one.
+    case failed
+    /// In mid-answer.
+    case interrupted
+  }
+
+  /// The job's id.
+  public var id: String
+  /// Proof of the lease.
+  public var token: String
+  /// How it ended.
+  public var state: State
+  /// What was tried, in order.
+  public var attempts: [SettledAttempt]
+  /// The answer, when it is offered for checking.
+  public var sample: Sample?
+  /// The fields of the reply's last entry; empty for a synthetic.
+  public var last: [(String, String)]
+
+  /// Describes the end of a job.
+  public init(
+    id: String, token: String, state: State, attempts: [SettledAttempt], sample: Sample? = nil,
+    last: [(String, String)] = []
+  ) {
+    self.id = id
+    self.token = token
+    self.state = state
+    self.attempts = attempts
+    self.sample = sample
+    self.last = last
+  }
+}
+
+/// What became of an operation on a job that needs its lease.
+public enum LeaseResult: String, Sendable {
+  /// Done.
+  case ok
+  /// The lease was lost: somebody else has the job, or it ended.
+  case lost
+  /// The user cancelled the job.
+  case cancelled
+  /// The reply is at its cap.
+  case tooLarge = "too_large"
+  /// The job has content and cannot be run again.
+  case hasContent = "has_content"
+}
+
+/// What became of a submitted job.
+public enum SubmitResult: Sendable, Equatable {
+  /// It waits.
+  case created
+  /// The id is known; the state of the known job.
+  case duplicate(state: String)
+  /// It was not taken: `bad_id`, `unknown_task`, `too_large`, `full` or `paused`.
+  case refused(reason: String)
+}
+
+extension JobQueue {
+  /// Puts a user's request into the organic queue.
+  public func submit(
+    id: String, task: String, payload: [UInt8], account: String = "", allowedMilliseconds: Int = 0,
+    streams: Bool = true, waitingMax: Int = 10_000, payloadBytesMax: Int = 8 << 20
+  ) async throws(RedisError) -> SubmitResult {
+    let reply = try await run(.submit) { command in
+      command.add(id)
+      command.add(task)
+      command.add(payload)
+      command.add(account)
+      command.add(allowedMilliseconds)
+      command.add(streams ? 1 : 0)
+      command.add(waitingMax)
+      command.add(payloadBytesMax)
+    }
+    let words = (reply.elements ?? []).compactMap(\.text)
+    switch words.first {
+    case "created": return .created
+    case "duplicate": return .duplicate(state: words.last ?? "")
+    case "refused": return .refused(reason: words.last ?? "")
+    default: throw unexpected(.submit, reply)
+    }
+  }
+
+  /// Leases waiting jobs. A repeat with the same `request` returns what the first call granted.
+  /// - Parameter nonce: fresh randomness from the system's generator for each request.
+  public func claim(
+    worker: String, request: Int, nonce: String, organicMax: Int, syntheticMax: Int,
+    organicLeaseMilliseconds: Int, syntheticLeaseMilliseconds: Int
+  ) async throws(RedisError) -> ClaimResult {
+    let reply = try await run(.claim) { command in
+      command.add(worker)
+      command.add(request)
+      command.add(nonce)
+      command.add(organicMax)
+      command.add(syntheticMax)
+      command.add(organicLeaseMilliseconds)
+      command.add(syntheticLeaseMilliseconds)
+    }
+    guard let items = reply.elements, items.count >= 2, items.count % 8 == 2,
+      let now = items[0].int, let next = items[1].int
+    else { throw unexpected(.claim, reply) }
+    var grants: [Grant] = []
+    for start in stride(from: 2, to: items.count, by: 8) {
+      guard let id = items[start].text, let token = items[start + 1].text,
+        let kind = items[start + 2].text.flatMap(JobKind.init(rawValue:)),
+        let task = items[start + 3].text, let attempt = items[start + 4].int
+      else { throw unexpected(.claim, reply) }
+      grants.append(
+        Grant(
+          id: id, token: token, kind: kind, task: task, attempt: attempt,
+          deadlineMilliseconds: items[start + 5].int, streams: items[start + 6].text == "1",
+          payload: items[start + 7].data ?? []))
+    }
+    return ClaimResult(nowMilliseconds: now, nextDueMilliseconds: next < 0 ? nil : next, grants: grants)
+  }
+
+  /// Ends jobs (50 at most), each all or nothing.
+  public func settle(_ settlements: [Settlement]) async throws(RedisError) -> [LeaseResult] {
+    precondition(settlements.count <= 50)
+    let reply = try await run(.settle) { command in
+      command.add(settlements.count)
+      for settlement in settlements { command.add(settlement) }
+    }
+    return try results(.settle, reply, count: settlements.count)
+  }
+
+  /// Appends pieces to replies (of 100 jobs at most). `first` numbers the first piece, from 1.
+  public func append(
+    _ pieces: [(id: String, token: String, first: Int, pieces: [[UInt8]])], replyBytesMax: Int
+  ) async throws(RedisError) -> [LeaseResult] {
+    precondition(pieces.count <= 100)
+    let reply = try await run(.append) { command in
+      command.add(replyBytesMax)
+      command.add(pieces.count)
+      for job in pieces {
+        command.add(job.id)
+        command.add(job.token)
+        command.add(job.first)
+        command.add(job.pieces.count)
+        for piece in job.pieces { command.add(piece) }
+      }
+    }
+    return try results(.append, reply, count: pieces.count)
+  }
+
+  /// Sends a worker's heartbeat and renews its leases (200 at most).
+  /// - Returns: Redis's time and the jobs that are no longer the worker's.
+  public func renew(
+    worker: String, lifeMilliseconds: Int, record: [String],
+    jobs: [(id: String, token: String, leaseMilliseconds: Int)]
+  ) async throws(RedisError) -> (nowMilliseconds: Int, ended: [String: LeaseResult]) {
+    precondition(jobs.count <= 200)
+    let reply = try await run(.renew) { command in
+      command.add(worker)
+      command.add(lifeMilliseconds)
+      command.add(list: record)
+      command.add(jobs.count)
+      for job in jobs {
+        command.add(job.id)
+        command.add(job.token)
+        command.add(job.leaseMilliseconds)
+      }
+    }
+    guard let items = reply.elements, items.count % 2 == 1, let now = items[0].int else {
+      throw unexpected(.renew, reply)
+    }
+    var ended: [String: LeaseResult] = [:]
+    for index in stride(from: 1, to: items.count, by: 2) {
+      guard let id = items[index].text else { throw unexpected(.renew, reply) }
+      ended[id] = items[index + 1].text.flatMap(LeaseResult.init(rawValue:)) ?? .lost
+    }
+    return (now, ended)
+  }
+
+  /// Hands jobs back (100 at most) to run again at `earliestMilliseconds` (Unix ms) or later.
+  public func release(
+    _ jobs: [(id: String, token: String, earliestMilliseconds: Int)]
+  ) async throws(RedisError) -> [LeaseResult] {
+    precondition(jobs.count <= 100)
+    let reply = try await run(.release) { command in
+      command.add(jobs.count)
+      for job in jobs {
+        command.add(job.id)
+        command.add(job.token)
+        command.add(job.earliestMilliseconds)
+      }
+    }
+    return try results(.release, reply, count: jobs.count)
+  }
+
+  /// What one recovery pass did.
+  public struct Recovery: Sendable, Equatable {
+    /// Jobs that wait again.
+    public var takenBack: Int
+    /// Jobs that were given up.
+    public var dead: Int
+    /// Organics that ended in mid-answer.
+    public var interrupted: Int
+    /// Whether another pass should follow at once.
+    public var isPartial: Bool
+  }
+
+  /// Takes back jobs whose lease ran out; nil when another pass was less than `pauseMilliseconds` ago.
+  public func recover(
+    pauseMilliseconds: Int = 1_000, limit: Int = 100
+  ) async throws(RedisError) -> Recovery? {
+    let reply = try await run(.recover) { command in
+      command.add(pauseMilliseconds)
+      command.add(limit)
+    }
+    guard let numbers = reply.elements?.compactMap(\.int) else { throw unexpected(.recover, reply) }
+    guard numbers.count == 4 else { return nil }
+    return Recovery(
+      takenBack: numbers[0], dead: numbers[1], interrupted: numbers[2], isPartial: numbers[3] == 1)
+  }
+
+  /// Ends an organic job at the user's wish. Returns its state, or "unknown".
+  public func cancel(id: String) async throws(RedisError) -> String {
+    let reply = try await run(.cancel) { $0.add(id) }
+    guard let state = reply.elements?.first?.text else { throw unexpected(.cancel, reply) }
+    return state
+  }
+
+  /// Ends organic jobs whose deadline passed while they waited. Returns how many.
+  public func expire(limit: Int = 100) async throws(RedisError) -> Int {
+    let reply = try await run(.expire) { $0.add(limit) }
+    guard let count = reply.int else { throw unexpected(.expire, reply) }
+    return count
+  }
+
+  /// Pauses (or resumes) `organic`, `synthetic`, `check` or `intake`. Returns whether that changed anything.
+  public func pause(_ work: String, _ isPaused: Bool) async throws(RedisError) -> Bool {
+    let reply = try await run(.pause) { command in
+      command.add(work)
+      command.add(isPaused ? 1 : 0)
+    }
+    return reply.int == 1
+  }
+
+  /// Gives a dead job another life (`retry`) or forgets it (`drop`).
+  /// Returns `retried`, `dropped`, `unknown` or `too_late`.
+  public func revive(id: String, _ what: String) async throws(RedisError) -> String {
+    let reply = try await run(.revive) { command in
+      command.add(id)
+      command.add(what)
+    }
+    guard let text = reply.text else { throw unexpected(.revive, reply) }
+    return text
+  }
+
+  private func results(
+    _ script: Script, _ reply: RedisReply, count: Int
+  ) throws(RedisError) -> [LeaseResult] {
+    let words = (reply.elements ?? []).compactMap { $0.text.flatMap(LeaseResult.init(rawValue:)) }
+    guard words.count == count else { throw unexpected(script, reply) }
+    return words
+  }
+}
+
+extension RedisCommand {
+  fileprivate mutating func add(_ settlement: Settlement) {
+    add(settlement.id)
+    add(settlement.token)
+    add(settlement.state.rawValue)
+    add(settlement.attempts.count)
+    for attempt in settlement.attempts {
+      add(list: LedgerCodec.fields(of: attempt.entry, miner: attempt.miner))
+    }
+    if let sample = settlement.sample, let last = settlement.attempts.last {
+      add(6)
+      // One attempt has one token, so its check has one name.
+      add("c:" + settlement.token)
+      add(last.entry.task)
+      add(last.entry.hotkey)
+      add(sample.waitingMax)
+      add(sample.bytesMax)
+      add(sample.answer)
+    } else {
+      add(0)
+    }
+    add(settlement.last.count * 2)
+    for (name, value) in settlement.last {
+      add(name)
+      add(value)
+    }
+  }
+}

@@ -1,0 +1,93 @@
+/// The queue on Redis: one method for each script, safe to repeat when a reply was lost.
+@IO
+public final class JobQueue {
+  /// The keys of the shard.
+  public let keys: Keys
+  /// The connection that the scripts run on.
+  public let redis: RedisClient
+  let clock: Script.Clock
+  private var digests: [Script: String] = [:]
+
+  /// The longest time for which an operation is repeated while Redis cannot be reached.
+  public var patienceMilliseconds = 30_000
+
+  /// A queue on the given connection.
+  public init(redis: RedisClient, keys: Keys, clock: Script.Clock = .redis) {
+    self.redis = redis
+    self.keys = keys
+    self.clock = clock
+  }
+
+  /// Runs a script. While Redis is away, or its reply was lost, the same call is made again: every script
+  /// recognises its own repetition.
+  /// - Throws: the last error once `patienceMilliseconds` have passed, or at once one that repeating cannot
+  ///   mend.
+  func run(
+    _ script: Script, _ arguments: (inout RedisCommand) -> Void
+  ) async throws(RedisError) -> RedisReply {
+    let deadline = Monotonic.now().advanced(milliseconds: patienceMilliseconds)
+    while true {
+      do throws(RedisError) {
+        return try await attempt(script, arguments)
+      } catch {
+        guard error.isTransient, Monotonic.now() < deadline, !Task.isCancelled else { throw error }
+        await EventLoop.shared.sleep(milliseconds: 20)
+      }
+    }
+  }
+
+  private func attempt(
+    _ script: Script, _ arguments: (inout RedisCommand) -> Void
+  ) async throws(RedisError) -> RedisReply {
+    if let digest = digests[script] {
+      do throws(RedisError) {
+        return try await redis.send(command("EVALSHA", digest, script, arguments))
+      } catch {
+        guard error.code == .noScript else { throw error }
+        digests[script] = nil
+      }
+    }
+    // Redis knows scripts by their digest and forgets them when it restarts.
+    let source = script.source(clock: clock)
+    let loaded = try await redis.send(RedisCommand("SCRIPT", "LOAD", source))
+    guard let digest = loaded.text else {
+      throw RedisError(.unexpectedReply, "SCRIPT LOAD gave no digest for \(script.rawValue)")
+    }
+    digests[script] = digest
+    return try await redis.send(command("EVALSHA", digest, script, arguments))
+  }
+
+  private func command(
+    _ verb: String, _ digest: String, _ script: Script, _ arguments: (inout RedisCommand) -> Void
+  ) -> RedisCommand {
+    var command = RedisCommand(words: [verb, digest])
+    let fixed = JobQueue.fixedKeys(script)
+    command.add(fixed.count)
+    for key in fixed { command.add(keys.fixed(key)) }
+    arguments(&command)
+    return command
+  }
+
+  private static var fixedKeysByScript: [Script: [Keys.Fixed]] = [:]
+
+  /// The header is read once for each script.
+  private static func fixedKeys(_ script: Script) -> [Keys.Fixed] {
+    if let known = fixedKeysByScript[script] { return known }
+    let read = script.keys
+    fixedKeysByScript[script] = read
+    return read
+  }
+
+  /// A reply that does not have the documented shape.
+  func unexpected(_ script: Script, _ reply: RedisReply) -> RedisError {
+    RedisError(.unexpectedReply, "\(script.rawValue) answered \(String(describing: reply).prefix(200))")
+  }
+}
+
+extension RedisCommand {
+  /// Appends a list as the scripts read it: its count, then its elements.
+  mutating func add(list: [String]) {
+    add(list.count)
+    for element in list { add(element) }
+  }
+}

@@ -1,0 +1,98 @@
+import Foundation
+
+/// The Lua scripts by which alone the queue's state changes. Each is one file in `Scripts/`, whose header
+/// gives its guarantee, keys, arguments and result.
+public enum Script: String, CaseIterable, Sendable {
+  case submit, claim, append, settle, renew, release, recover, cancel, expire
+  case lead, deregister, schedule, sweep, pause, revive, checkpoint
+  case openPeriod = "open_period"
+  case closePeriod = "close_period"
+  case claimCheck = "claim_check"
+  case noteCheck = "note_check"
+  case settleCheck = "settle_check"
+
+  /// Which clock the scripts read.
+  public enum Clock: Sendable {
+    /// Redis's own.
+    case redis
+    /// A key that tests set.
+    case testKey
+  }
+
+  /// Whether the script takes new work in. Only these are refused when Redis's memory is full; what makes
+  /// progress never is.
+  var isIntake: Bool {
+    switch self {
+    case .submit, .openPeriod, .schedule: return true
+    default: return false
+    }
+  }
+
+  /// The script's own text.
+  var body: String {
+    let bytes: [UInt8]
+    switch self {
+    case .submit: bytes = PackageResources.submit_lua
+    case .claim: bytes = PackageResources.claim_lua
+    case .append: bytes = PackageResources.append_lua
+    case .settle: bytes = PackageResources.settle_lua
+    case .renew: bytes = PackageResources.renew_lua
+    case .release: bytes = PackageResources.release_lua
+    case .recover: bytes = PackageResources.recover_lua
+    case .cancel: bytes = PackageResources.cancel_lua
+    case .expire: bytes = PackageResources.expire_lua
+    case .lead: bytes = PackageResources.lead_lua
+    case .deregister: bytes = PackageResources.deregister_lua
+    case .schedule: bytes = PackageResources.schedule_lua
+    case .sweep: bytes = PackageResources.sweep_lua
+    case .pause: bytes = PackageResources.pause_lua
+    case .revive: bytes = PackageResources.revive_lua
+    case .checkpoint: bytes = PackageResources.checkpoint_lua
+    case .openPeriod: bytes = PackageResources.open_period_lua
+    case .closePeriod: bytes = PackageResources.close_period_lua
+    case .claimCheck: bytes = PackageResources.claim_check_lua
+    case .noteCheck: bytes = PackageResources.note_check_lua
+    case .settleCheck: bytes = PackageResources.settle_check_lua
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// The fixed keys that the script's header names, in the order in which they are passed.
+  var keys: [Keys.Fixed] {
+    var names = ""
+    var isListing = false
+    for line in body.split(separator: "\n") {
+      guard line.hasPrefix("-- ") else { break }
+      if line.hasPrefix("-- KEYS ") { isListing = true } else if line.hasPrefix("-- ARGS ") { break }
+      if isListing { names += line.dropFirst(line.hasPrefix("-- KEYS ") ? 8 : 3) }
+    }
+    return names.split(separator: ",").map { entry in
+      let name = entry.split(separator: " ").first.map(String.init) ?? ""
+      guard let key = Keys.Fixed(rawValue: name) else {
+        preconditionFailure("\(rawValue).lua names the unknown key '\(name)'")
+      }
+      return key
+    }
+  }
+
+  /// What Redis runs: flags, the names of the keys, the clock, the prelude and the script's own text.
+  func source(clock: Clock) -> String {
+    let names = keys.map { $0.rawValue.replacingOccurrences(of: ":", with: "_") + "_key" }
+    let places = names.indices.map { "KEYS[\($0 + 1)]" }
+    let time: String
+    switch clock {
+    case .redis:
+      time = "local t = redis.call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000)"
+    case .testKey:
+      time = "return tonumber(redis.call('GET', prefix .. '\(Keys.Fixed.testClock.rawValue)'))"
+    }
+    return """
+      #!lua\(isIntake ? "" : " flags=allow-oom")
+      local prefix = string.match(KEYS[1], '^.-}:')
+      local \(names.joined(separator: ", ")) = \(places.joined(separator: ", "))
+      local function now_ms() \(time) end
+      \(String(decoding: PackageResources.prelude_lua, as: UTF8.self))
+      \(body)
+      """
+  }
+}

@@ -1,0 +1,26 @@
+-- checkpoint: save the aggregator's state together with how far it read.
+-- Guarantee: only the aggregator's leader writes, and only forward from where its state began; a crash
+--   repeats nothing and skips nothing. Published weights change in the same step.
+-- KEYS fold, weights, weights:meta, weights:history
+-- ARGS 1 leader token  2 cursor that the state was read with ('' at first)  3 new cursor  4 state
+--      5 1 to publish weights, else 0  6 most results kept  7 result (JSON)
+--      8 list of field, value pairs of the weights  9 list of field, value pairs about them
+-- RETURNS 'ok' | 'stale' (not the leader) | 'moved' (somebody else saved: reload)
+local token, from, to, state, publish = take(), take(), take(), take(), take_int()
+local keep, result = take_int(), take()
+local weights, meta = take_list(), take_list()
+if not leads('aggregator', token) then return 'stale' end
+local cursor = redis.call('HGET', fold_key, 'cursor') or ''
+if cursor ~= from then return cursor == to and 'ok' or 'moved' end
+redis.call('HSET', fold_key, 'v', 1, 'cursor', to, 'state', state, 'saved', now_ms())
+if publish == 1 then
+  redis.call('DEL', weights_key)
+  for index = 1, #weights, 200 do
+    redis.call('HSET', weights_key, unpack(weights, index, math.min(index + 199, #weights)))
+  end
+  redis.call('DEL', weights_meta_key)
+  redis.call('HSET', weights_meta_key, 'v', 1, unpack(meta))
+  redis.call('LPUSH', weights_history_key, result)
+  redis.call('LTRIM', weights_history_key, 0, keep - 1)
+end
+return 'ok'

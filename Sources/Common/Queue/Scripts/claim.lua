@@ -1,0 +1,135 @@
+-- claim: lease waiting jobs to one worker.
+-- Guarantee: a granted job has exactly one live token until its lease ends; organics first, in their
+--   order; a synthetic is granted never before it is due, nor after its period, nor beyond its miner's
+--   test volume (such ones are settled as skipped). A repeat with the same request number grants nothing
+--   new and returns what the first call granted.
+-- KEYS organic, organic:deadline, due, lease, wake:organic, wake:due, paused, ledger, counts, pace
+-- ARGS 1 worker id  2 request number  3 nonce of this claim  4 most organics (0…100)
+--      5 most synthetics (0…100)  6 organic lease, ms  7 synthetic lease, ms
+-- RETURNS {now ms, next due ms or -1, id, token, kind, task, attempt, deadline ms or '', stream flag or '',
+--   payload or '', …}
+local worker, request, nonce = take(), take(), take()
+local organic_max, synthetic_max = math.min(take_int(), 100), math.min(take_int(), 100)
+local organic_lease, synthetic_lease = take_int(), take_int()
+local now = now_ms()
+local worker_hash = worker_key(worker)
+local reply = {now, -1}
+
+local function add_grant(id, token, kind, task, attempt, deadline, stream, payload)
+  local size = #reply
+  reply[size + 1], reply[size + 2], reply[size + 3], reply[size + 4] = id, token, kind, task
+  reply[size + 5], reply[size + 6], reply[size + 7] = attempt, deadline or '', stream or ''
+  reply[size + 8] = payload or ''
+end
+
+local known = redis.call('HMGET', worker_hash, 'request', 'granted')
+if known[1] == request then
+  for id in string.gmatch(known[2] or '', '%S+') do
+    local job = redis.call('HMGET', job_key(id), 'state', 'token', 'kind', 'task', 'attempt', 'deadline', 'stream')
+    if job[1] == 'running' and job[2] and string.sub(job[2], 1, #nonce) == nonce then
+      local payload = job[3] == 'organic' and redis.call('GET', payload_key(id))
+      add_grant(id, job[2], job[3], job[4], job[5], job[6], job[7], payload)
+    end
+  end
+  return reply
+end
+
+local granted = {}
+local function grant(id, lease)
+  local token = nonce .. '.' .. (#granted + 1)
+  granted[#granted + 1] = id
+  redis.call('ZADD', lease_key, now + lease, id)
+  return token
+end
+
+local function claim_organics()
+  if organic_max <= 0 or redis.call('SISMEMBER', paused_key, 'organic') == 1 then return end
+  local ids = redis.call('ZRANGE', organic_key, 0, organic_max - 1)
+  for _, id in ipairs(ids) do
+    local hash = job_key(id)
+    local job = redis.call('HMGET', hash, 'state', 'task', 'deadline', 'stream')
+    redis.call('ZREM', organic_key, id)
+    redis.call('ZREM', organic_deadline_key, id)
+    if job[1] == 'waiting' then
+      local token = grant(id, organic_lease)
+      local attempt = redis.call('HINCRBY', hash, 'attempt', 1)
+      redis.call('HSET', hash, 'state', 'running', 'token', token, 'worker', worker, 'seq', 0)
+      add_grant(id, token, 'organic', job[2], attempt, job[3], job[4], redis.call('GET', payload_key(id)))
+    end
+  end
+  if redis.call('EXISTS', organic_key) == 1 then redis.call('ZADD', wake_organic_key, 0, 'organic') end
+end
+
+-- Overdue synthetics must not burst: a bucket refills at the paced rate. Returns how many may run now.
+local function pace_allows(wanted)
+  local pace = redis.call('HMGET', pace_key, 'per_second', 'burst', 'tokens', 'at')
+  if not pace[1] then return wanted, nil end
+  local rate, burst = tonumber(pace[1]), tonumber(pace[2])
+  local tokens = math.min(burst, tonumber(pace[3]) + (now - tonumber(pace[4])) * rate / 1000)
+  return math.min(wanted, math.floor(math.max(tokens, 0))), tokens, rate
+end
+
+local function skip(id, period, task, miner, reason)
+  redis.call('XADD', ledger_key, '*', 'v', 1, 'type', 'skip', 'job', id, 'reason', reason)
+  redis.call('HINCRBY', counts_key, 'skip', 1)
+  redis.call('HINCRBY', period_key(period), reason == 'expired' and 'expired' or 'skipped', 1)
+end
+
+local period_ends = {}
+-- Why a due query is not to be sent; nil when it is.
+local function skip_reason(period, task, miner)
+  if period_ends[period] == nil then
+    period_ends[period] = tonumber(redis.call('HGET', period_key(period), 'end') or '0')
+  end
+  if now >= period_ends[period] then return 'expired' end
+  local pair = task .. ':' .. miner
+  local volume = redis.call('HMGET', volume_key(period), 'gone:' .. miner, 'test:' .. pair, 'used:' .. pair)
+  if volume[1] then return 'deregistered' end
+  if volume[2] and volume[3] and tonumber(volume[3]) >= tonumber(volume[2]) then return 'volume' end
+  return nil
+end
+
+local function claim_synthetics()
+  if synthetic_max <= 0 or redis.call('SISMEMBER', paused_key, 'synthetic') == 1 then return end
+  if redis.call('XLEN', ledger_key) >= LEDGER_MAX then return end
+  local allowed, tokens, rate = pace_allows(synthetic_max)
+  local ids = allowed > 0 and redis.call('ZRANGE', due_key, '-inf', now, 'BYSCORE', 'LIMIT', 0, allowed) or {}
+  local spent = 0
+  for _, id in ipairs(ids) do
+    redis.call('ZREM', due_key, id)
+    local period, task, miner = parse_synthetic(id)
+    if period then
+      local reason = skip_reason(period, task, miner)
+      if reason then
+        skip(id, period, task, miner, reason)
+        redis.call('DEL', job_key(id))
+      else
+        local token, hash = grant(id, synthetic_lease), job_key(id)
+        local attempt = redis.call('HINCRBY', hash, 'attempt', 1)
+        redis.call('HSET', hash, 'v', 1, 'kind', 'synthetic', 'state', 'running', 'task', task, 'token', token,
+          'worker', worker)
+        add_grant(id, token, 'synthetic', task, attempt)
+        spent = spent + 1
+      end
+    else
+      redis.call('XADD', ledger_key, '*', 'v', 1, 'type', 'dead', 'job', id, 'kind', 'synthetic', 'reason', 'bad id')
+      redis.call('HINCRBY', counts_key, 'dead', 1)
+    end
+  end
+  if tokens then redis.call('HSET', pace_key, 'tokens', tokens - spent, 'at', now) end
+  local head = redis.call('ZRANGE', due_key, 0, 0, 'WITHSCORES')
+  if head[2] then
+    local at = tonumber(head[2])
+    -- Out of tokens: the next one comes when the bucket holds a whole one again.
+    if tokens and tokens - spent < 1 then
+      at = math.max(at, now + math.ceil((1 - (tokens - spent)) * 1000 / rate))
+    end
+    reply[2] = at
+    redis.call('ZADD', wake_due_key, at, 'due')
+  end
+end
+
+claim_organics()
+claim_synthetics()
+redis.call('HSET', worker_hash, 'request', request, 'granted', table.concat(granted, ' '), 'claimed', now)
+return reply

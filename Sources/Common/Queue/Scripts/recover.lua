@@ -1,0 +1,87 @@
+-- recover: take jobs back whose lease ran out, and restore markers that were lost.
+-- Guarantee: a job with a live lease is not touched; a job is taken back once; no attempt is burned; a crash
+--   counts only when the worker's heartbeat is gone, and the third one is the last. An organic whose reply
+--   has content is not run again: it ends as interrupted.
+-- KEYS lease, organic, organic:deadline, due, dead, ledger, counts, wake:organic, wake:due, wake:check,
+--   recovering, checks
+-- ARGS 1 least time between two passes, ms  2 most jobs (1…100)
+-- RETURNS {jobs taken back, jobs given up, organics interrupted, 1 when there may be more}, or {-1} when
+--   another worker's pass was too recent
+local pause, limit = take_int(), math.min(take_int(), 100)
+if not redis.call('SET', recovering_key, '1', 'NX', 'PX', pause) then return {-1} end
+local now = now_ms()
+local back, dead, interrupted = 0, 0, 0
+
+local function give_up(id, kind, hash, reason)
+  redis.call('XADD', ledger_key, '*', 'v', 1, 'type', 'dead', 'job', id, 'kind', kind, 'reason', reason)
+  redis.call('HINCRBY', counts_key, 'dead', 1)
+  redis.call('HSET', hash, 'state', 'dead', 'reason', reason, 'finished', now)
+  redis.call('HDEL', hash, 'token', 'worker')
+  redis.call('ZADD', dead_key, now, id)
+  local period = parse_synthetic(id)
+  if period then redis.call('HINCRBY', period_key(period), 'dead', 1) end
+  if kind == 'organic' then
+    redis.call('XADD', reply_key(id), '*', 'end', 'dead', 'error', reason)
+    redis.call('EXPIRE', reply_key(id), TOMBSTONE_SECONDS)
+  end
+  dead = dead + 1
+end
+
+local function take_back(id, kind, hash, job)
+  redis.call('HSET', hash, 'state', 'waiting')
+  redis.call('HDEL', hash, 'token', 'worker')
+  if kind == 'organic' then
+    redis.call('ZADD', organic_key, job[5] or 0, id)
+    if job[7] then redis.call('ZADD', organic_deadline_key, job[7], id) end
+    redis.call('ZADD', wake_organic_key, 0, 'organic')
+  elseif kind == 'check' then
+    redis.call('ZADD', check_key(job[8]), now, id)
+    redis.call('HINCRBY', checks_key, 'waiting:' .. job[8], 1)
+    redis.call('ZADD', wake_check_key, 0, 'check')
+  else
+    redis.call('ZADD', due_key, now, id)
+    redis.call('ZADD', wake_due_key, 'LT', now, 'due')
+  end
+  back = back + 1
+end
+
+local function interrupt(id, hash)
+  redis.call('XADD', reply_key(id), '*', 'end', 'interrupted', 'error', 'the worker stopped in mid-answer')
+  redis.call('EXPIRE', reply_key(id), TOMBSTONE_SECONDS)
+  redis.call('HSET', hash, 'state', 'interrupted', 'finished', now)
+  redis.call('HDEL', hash, 'token', 'worker')
+  redis.call('EXPIRE', hash, TOMBSTONE_SECONDS)
+  redis.call('UNLINK', payload_key(id))
+  interrupted = interrupted + 1
+end
+
+local ids = redis.call('ZRANGE', lease_key, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
+for _, id in ipairs(ids) do
+  redis.call('ZREM', lease_key, id)
+  local hash = job_key(id)
+  local job = redis.call('HMGET', hash, 'state', 'kind', 'worker', 'content', 'order', 'crashes', 'deadline', 'task')
+  if job[1] == 'running' then
+    local crashes = tonumber(job[6] or '0')
+    if redis.call('EXISTS', worker_key(job[3] or '')) == 0 then
+      crashes = redis.call('HINCRBY', hash, 'crashes', 1)
+    end
+    if job[2] == 'organic' and job[4] then
+      interrupt(id, hash)
+    elseif crashes >= CRASHES_MAX then
+      give_up(id, job[2], hash, 'left behind by ' .. crashes .. ' workers that died')
+    else
+      take_back(id, job[2], hash, job)
+    end
+  end
+end
+if redis.call('EXISTS', organic_key) == 1 then redis.call('ZADD', wake_organic_key, 0, 'organic') end
+local head = redis.call('ZRANGE', due_key, 0, 0, 'WITHSCORES')
+if head[2] and tonumber(head[2]) <= now then redis.call('ZADD', wake_due_key, 'LT', head[2], 'due') end
+local excess = redis.call('ZCARD', dead_key) - DEAD_MAX
+if excess > 0 then
+  for _, id in ipairs(redis.call('ZRANGE', dead_key, 0, math.min(excess, 100) - 1)) do
+    redis.call('ZREM', dead_key, id)
+    redis.call('UNLINK', job_key(id), payload_key(id), answer_key(id))
+  end
+end
+return {back, dead, interrupted, #ids == limit and 1 or 0}

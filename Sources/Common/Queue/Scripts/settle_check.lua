@@ -1,0 +1,19 @@
+-- settle_check: a verdict, or that there is none, to the ledger.
+-- Guarantee: exactly one verdict entry for each answer that was taken for checking.
+-- KEYS lease, ledger, counts, checks, verdicts
+-- ARGS 1 id  2 token  3 judged | unjudged | failed  4 raw score or ''
+-- RETURNS 1, or 0 when the lease was lost
+local id, token, state, score = take(), take(), take(), take()
+local hash = job_key(id)
+local job = redis.call('HMGET', hash, 'state', 'token', 'fields', 'size', 'task', 'hotkey')
+if job[1] ~= 'running' or job[2] ~= token then return 0 end
+local fields = cmsgpack.unpack(job[3])
+redis.call('XADD', ledger_key, '*', 'v', 1, 'type', 'verdict', 'check', id, 'state', state, 'score', score,
+  unpack(fields))
+redis.call('HINCRBY', counts_key, 'verdict', 1)
+if state == 'judged' then redis.call('HINCRBY', verdicts_key, job[5] .. '|' .. job[6], 1) end
+redis.call('HINCRBY', checks_key, state, 1)
+redis.call('HINCRBY', checks_key, 'bytes', -tonumber(job[4]))
+redis.call('ZREM', lease_key, id)
+redis.call('UNLINK', hash, answer_key(id))
+return 1

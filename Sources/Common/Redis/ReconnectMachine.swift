@@ -1,0 +1,71 @@
+/// When a client connects: pure, so that it can be tested without a server.
+///
+/// - `idle`: nobody asked yet. Can move to: `connecting`, `closed`.
+/// - `connecting`: an attempt is under way or scheduled. Can move to: `connecting`, `ready`, `closed`.
+/// - `ready`: a connection stands. Can move to: `connecting`, `closed`.
+/// - `closed`: for good.
+struct ReconnectMachine {
+  /// What the driver is to do.
+  enum Action: Equatable {
+    case none
+    case connect(at: Monotonic)
+  }
+
+  private enum State {
+    case idle
+    case connecting(failures: Int)
+    case ready
+    case closed
+  }
+
+  /// The first wait after a failure is drawn from 0 to this; it doubles with each failure.
+  static let backoffFirstMilliseconds = 50
+  /// The longest range that a wait is drawn from.
+  static let backoffMaxMilliseconds = 5_000
+
+  private var state = State.idle
+
+  /// Somebody needs a connection.
+  mutating func wanted(now: Monotonic) -> Action {
+    switch state {
+    case .idle:
+      state = .connecting(failures: 0)
+      return .connect(at: now)
+    case .connecting, .ready, .closed: return .none
+    }
+  }
+
+  /// An attempt did not succeed. `uniform` in [0, 1) draws the wait.
+  mutating func failed(now: Monotonic, uniform: Double) -> Action {
+    switch state {
+    case .connecting(let failures):
+      state = .connecting(failures: failures + 1)
+      let range = ReconnectMachine.backoffRangeMilliseconds(failures: failures)
+      return .connect(at: now.advanced(milliseconds: Int(Double(range) * uniform)))
+    case .idle, .ready, .closed: return .none
+    }
+  }
+
+  /// An attempt succeeded.
+  mutating func succeeded() {
+    if case .connecting = state { state = .ready }
+  }
+
+  /// The connection ended. The first attempt to replace it waits, too, so that a server which accepts
+  /// and closes at once is not hammered.
+  mutating func ended(now: Monotonic, uniform: Double) -> Action {
+    switch state {
+    case .ready:
+      state = .connecting(failures: 0)
+      return failed(now: now, uniform: uniform)
+    case .idle, .connecting, .closed: return .none
+    }
+  }
+
+  /// No connection is wanted any more.
+  mutating func close() { state = .closed }
+
+  static func backoffRangeMilliseconds(failures: Int) -> Int {
+    min(backoffMaxMilliseconds, backoffFirstMilliseconds << min(failures, 10))
+  }
+}

@@ -1,0 +1,80 @@
+import Foundation
+
+/// Where a Redis server listens and as whom to log in. The password never appears in `description`.
+public struct RedisAddress: Equatable, Sendable, CustomStringConvertible {
+  /// How to reach the server.
+  public enum Endpoint: Equatable, Sendable {
+    /// A host name or numeric address, and a port.
+    case tcp(host: String, port: Int)
+    /// The path of a unix socket.
+    case unix(path: String)
+  }
+
+  /// How to reach the server.
+  public var endpoint: Endpoint
+  /// The ACL user; nil for Redis's default user.
+  public var user: String?
+  /// The password; nil for none.
+  public var password: String?
+  /// The database number.
+  public var database: Int
+
+  /// Names a server.
+  public init(endpoint: Endpoint, user: String? = nil, password: String? = nil, database: Int = 0) {
+    self.endpoint = endpoint
+    self.user = user
+    self.password = password
+    self.database = database
+  }
+
+  /// Reads `redis://[user[:password]@]host[:port][/database]` or
+  /// `unix://[user[:password]@]/path/to/socket[?db=N]`.
+  /// - Throws: `RedisError` with the code `invalidAddress`; its message does not repeat the password.
+  public init(url: String) throws(RedisError) {
+    func invalid(_ why: String) -> RedisError {
+      RedisError(
+        .invalidAddress,
+        "\(why); use redis://[user:password@]host[:port][/database] or unix:///path/to/socket[?db=N]")
+    }
+    guard let parts = URLComponents(string: url), let scheme = parts.scheme else {
+      throw invalid("the Redis address is not a URL")
+    }
+    func nonEmpty(_ text: String?) -> String? { text?.isEmpty == false ? text : nil }
+    user = nonEmpty(parts.user)
+    password = nonEmpty(parts.password)
+    switch scheme {
+    case "redis":
+      guard let host = nonEmpty(parts.host) else { throw invalid("the Redis address names no host") }
+      let plainHost = host.trimmingCharacters(in: CharacterSet(charactersIn: "[]"))
+      endpoint = .tcp(host: plainHost, port: parts.port ?? 6379)
+      let path = parts.path.drop { $0 == "/" }
+      guard let number = path.isEmpty ? 0 : Int(path), (0..<1024).contains(number) else {
+        throw invalid("the Redis database '\(path)' is not a number")
+      }
+      database = number
+    case "unix":
+      guard parts.path.hasPrefix("/") else { throw invalid("the Redis address names no socket path") }
+      guard parts.path.utf8.count < 108 else {
+        throw invalid("the socket path is longer than 107 bytes, the system's limit")
+      }
+      endpoint = .unix(path: parts.path)
+      let text = parts.queryItems?.first { $0.name == "db" }?.value ?? "0"
+      guard let number = Int(text), (0..<1024).contains(number) else {
+        throw invalid("the Redis database '\(text)' is not a number")
+      }
+      database = number
+    case "rediss":
+      throw invalid("TLS is not supported by this build: put a TLS tunnel such as stunnel beside it")
+    default: throw invalid("the Redis address has the unknown scheme '\(scheme)'")
+    }
+  }
+
+  /// The address without user and password.
+  public var description: String {
+    switch endpoint {
+    case .tcp(let host, let port):
+      return "redis://\(host.contains(":") ? "[\(host)]" : host):\(port)/\(database)"
+    case .unix(let path): return "unix://\(path)" + (database == 0 ? "" : "?db=\(database)")
+    }
+  }
+}

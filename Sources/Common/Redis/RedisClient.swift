@@ -1,0 +1,180 @@
+import Dispatch
+import Glibc
+
+/// A Redis client that stays connected: it reconnects with full-jitter backoff, logs in, and lets
+/// commands wait for the next connection within their own time limit.
+@IO
+public final class RedisClient {
+  /// What can be tuned.
+  public struct Options: Sendable {
+    /// Shown by `CLIENT LIST`.
+    public var name: String
+    /// Longest wait for a connection to be established.
+    public var connectTimeoutMilliseconds = 2_000
+    /// Longest wait for a reply, the wait for a connection included.
+    public var commandTimeoutMilliseconds = 5_000
+
+    /// Options with the usual limits.
+    public init(name: String) { self.name = name }
+  }
+
+  private let address: RedisAddress
+  private let options: Options
+  private var machine = ReconnectMachine()
+  private var random: SeededRandom
+  private var connection: RedisConnection?
+  private var available = Signal()
+  private var lastFailure = RedisError(.unavailable, "not connected yet")
+  private let closed = Signal()
+  /// Called after each change: true when a connection was established, false when it ended.
+  public var onChange: (@IO (Bool) -> Void)?
+
+  /// A client for the server at `address`. It connects when it is first used.
+  public init(address: RedisAddress, options: Options) {
+    self.address = address
+    self.options = options
+    random = SeededRandom(seed: UInt64.random(in: 0 ... .max))
+  }
+
+  /// Whether a connection stands.
+  public var isConnected: Bool { connection != nil }
+
+  /// Sends a command and waits for its reply.
+  /// - Parameter timeoutMilliseconds: the limit for connection and reply; nil for the client's own.
+  /// - Throws: `unavailable` when nothing was sent, `outcomeUnknown` when the command may or may not
+  ///   have been executed, `notReady`, or the error that the server answers.
+  public func send(
+    _ command: RedisCommand, timeoutMilliseconds: Int? = nil
+  ) async throws(RedisError) -> RedisReply {
+    let limit = timeoutMilliseconds ?? options.commandTimeoutMilliseconds
+    let deadline = Monotonic.now().advanced(milliseconds: limit)
+    let connection = try await establishedConnection(deadline)
+    let left = (deadline.nanoseconds - Monotonic.now().nanoseconds) / 1_000_000
+    return try await connection.send(command, timeoutMilliseconds: max(1, left))
+  }
+
+  /// Sends a command of plain words.
+  public func send(_ words: String...) async throws(RedisError) -> RedisReply {
+    try await send(RedisCommand(words: words))
+  }
+
+  /// Ends the connection for good. Whoever waits gets `closed`.
+  public func close() {
+    machine.close()
+    closed.fire()
+    connection?.drop(RedisError(.closed, "the client was closed"))
+    available.fire()
+  }
+
+  /// Drops the connection, if any; the next command makes a new one.
+  public func reconnect(because reason: String) {
+    connection?.drop(RedisError(.outcomeUnknown, reason))
+  }
+
+  // MARK: connecting
+
+  private func establishedConnection(_ deadline: Monotonic) async throws(RedisError) -> RedisConnection {
+    if let connection { return connection }
+    while true {
+      if closed.isFired { throw RedisError(.closed, "the client was closed") }
+      if let connection { return connection }
+      perform(machine.wanted(now: Monotonic.now()))
+      let signal = available
+      let timer = EventLoop.shared.at(deadline) { signal.fire() }
+      await signal.wait()
+      timer.cancel()
+      if signal === available { available = Signal() }
+      if connection == nil, deadline <= Monotonic.now() || Task.isCancelled {
+        throw RedisError(.unavailable, "Redis at \(address): \(lastFailure.message)")
+      }
+    }
+  }
+
+  private func perform(_ action: ReconnectMachine.Action) {
+    switch action {
+    case .none: break
+    case .connect(let at):
+      _ = EventLoop.shared.at(at) { [weak self] in
+        Task { @IO in await self?.attempt() }
+      }
+    }
+  }
+
+  private func attempt() async {
+    guard !closed.isFired else { return }
+    let fresh = RedisConnection()
+    do throws(RedisError) {
+      try await establish(fresh)
+    } catch {
+      fresh.drop(error)
+      lastFailure = error
+      perform(machine.failed(now: Monotonic.now(), uniform: random.uniform()))
+      return
+    }
+    guard !closed.isFired else {
+      fresh.drop(RedisError(.closed, "the client was closed"))
+      return
+    }
+    fresh.onEnd = { [weak self, weak fresh] reason in
+      guard let self, self.connection === fresh else { return }
+      self.connection = nil
+      self.lastFailure = reason
+      self.onChange?(false)
+      self.perform(self.machine.ended(now: Monotonic.now(), uniform: self.random.uniform()))
+    }
+    machine.succeeded()
+    connection = fresh
+    onChange?(true)
+    let signal = available
+    available = Signal()
+    signal.fire()
+  }
+
+  private func establish(_ fresh: RedisConnection) async throws(RedisError) {
+    let limit = options.connectTimeoutMilliseconds
+    var endpoint = address.endpoint
+    if case .tcp(let host, let port) = endpoint {
+      endpoint = .tcp(host: try await resolve(host), port: port)
+    }
+    try await fresh.connect(to: endpoint, timeoutMilliseconds: limit)
+    if let password = address.password {
+      var login = RedisCommand("AUTH")
+      if let user = address.user { login.add(user) }
+      login.add(password)
+      do throws(RedisError) {
+        _ = try await fresh.send(login, timeoutMilliseconds: limit)
+      } catch {
+        throw RedisError(.cannotConnect, "log-in refused: \(error.message)")
+      }
+    }
+    if address.database != 0 {
+      _ = try await fresh.send(
+        RedisCommand("SELECT", String(address.database)), timeoutMilliseconds: limit)
+    }
+    _ = try? await fresh.send(
+      RedisCommand("CLIENT", "SETNAME", options.name), timeoutMilliseconds: limit)
+  }
+}
+
+/// Turns a host name into a numeric address, off the loop: the system's resolver blocks.
+func resolve(_ host: String) async throws(RedisError) -> String {
+  let result: Result<String, RedisError> = await withCheckedContinuation { continuation in
+    DispatchQueue.global().async { continuation.resume(returning: resolveBlocking(host)) }
+  }
+  return try result.get()
+}
+
+private func resolveBlocking(_ host: String) -> Result<String, RedisError> {
+  var hints = addrinfo()
+  hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+  var list: UnsafeMutablePointer<addrinfo>?
+  let code = getaddrinfo(host, nil, &hints, &list)
+  guard code == 0, let first = list else {
+    return .failure(RedisError(.cannotConnect, "\(host): \(String(cString: gai_strerror(code)))"))
+  }
+  defer { freeaddrinfo(list) }
+  var text = [CChar](repeating: 0, count: Int(NI_MAXHOST))
+  getnameinfo(
+    first.pointee.ai_addr, first.pointee.ai_addrlen, &text, socklen_t(text.count), nil, 0, NI_NUMERICHOST)
+  return .success(text.withUnsafeBufferPointer { String(cString: $0.baseAddress!) })
+}

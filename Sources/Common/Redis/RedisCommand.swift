@@ -1,0 +1,71 @@
+/// One command in the bytes of the Redis protocol, built argument by argument into one buffer.
+public struct RedisCommand: Sendable {
+  /// Room at the front for `*<count>\r\n`, which is known last.
+  private static let headerMax = 16
+  private var buffer: [UInt8]
+  private var count = 0
+
+  /// A command with its name and first arguments.
+  public init(_ words: String...) {
+    self.init(words: words)
+  }
+
+  /// A command from a list of words.
+  public init(words: [String], capacity: Int = 240) {
+    buffer = [UInt8](repeating: 0, count: RedisCommand.headerMax)
+    buffer.reserveCapacity(RedisCommand.headerMax + capacity)
+    for word in words { add(word) }
+  }
+
+  /// Appends a text argument.
+  public mutating func add(_ text: String) {
+    var text = text
+    text.withUTF8 { append($0) }
+  }
+
+  /// Appends an integer argument in decimal.
+  public mutating func add(_ number: Int) { add(String(number)) }
+
+  /// Appends an argument of any bytes.
+  public mutating func add(_ bytes: [UInt8]) { bytes.withUnsafeBufferPointer { append($0) } }
+
+  /// Appends an argument of any bytes.
+  public mutating func add(_ bytes: UnsafeRawBufferPointer) {
+    append(bytes.assumingMemoryBound(to: UInt8.self))
+  }
+
+  private mutating func append(_ bytes: UnsafeBufferPointer<UInt8>) {
+    count += 1
+    buffer.append(UInt8(ascii: "$"))
+    appendDecimal(bytes.count)
+    buffer.append(13)
+    buffer.append(10)
+    buffer.append(contentsOf: bytes)
+    buffer.append(13)
+    buffer.append(10)
+  }
+
+  private mutating func appendDecimal(_ value: Int) {
+    if value >= 10 { appendDecimal(value / 10) }
+    buffer.append(UInt8(ascii: "0") + UInt8(value % 10))
+  }
+
+  /// Gives the whole command as bytes for the length of the call.
+  func withBytes<T>(_ body: (UnsafeBufferPointer<UInt8>) -> T) -> T {
+    var header = [UInt8](repeating: 0, count: RedisCommand.headerMax)
+    var start = RedisCommand.headerMax - 2
+    header[start] = 13
+    header[start + 1] = 10
+    var rest = count
+    repeat {
+      start -= 1
+      header[start] = UInt8(ascii: "0") + UInt8(rest % 10)
+      rest /= 10
+    } while rest > 0
+    start -= 1
+    header[start] = UInt8(ascii: "*")
+    var whole = buffer
+    for index in start..<RedisCommand.headerMax { whole[index] = header[index] }
+    return whole.withUnsafeBufferPointer { body(UnsafeBufferPointer(rebasing: $0[start...])) }
+  }
+}

@@ -47,7 +47,7 @@ let package = Package(
       resources: scripts.map { .embedInCode("Queue/Scripts/\($0).lua") }, swiftSettings: settings),
   ]
     + service("Producer", program: "vision-producer")
-    + service("Workers", program: "vision-workers")
+    + service("Workers", program: "vision-workers", resources: [.embedInCode("Requests/corpus.txt")])
     + service("Aggregator", program: "vision-aggregator")
     + service("Simulator", program: "vision-simulator")
     + service("Vision", program: "vision", also: ["Aggregator"])

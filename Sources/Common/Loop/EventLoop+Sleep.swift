@@ -22,6 +22,7 @@ extension EventLoop {
 @IO
 public final class Signal {
   private var waiters: [Int: UnsafeContinuation<Void, Never>] = [:]
+  private var actions: [Int: @IO () -> Void] = [:]
   private var nextWaiter = 0
   /// Whether the event happened.
   public private(set) var isFired = false
@@ -35,8 +36,21 @@ public final class Signal {
     isFired = true
     let resumed = waiters
     waiters = [:]
+    let called = actions
+    actions = [:]
     for waiter in resumed.values { waiter.resume() }
+    for action in called.values { action() }
   }
+
+  /// Calls `action` when the event happens, at once if it did. Returns what ``forget(_:)`` takes.
+  public func onFire(_ action: @escaping @IO () -> Void) -> Int {
+    nextWaiter += 1
+    if isFired { action() } else { actions[nextWaiter] = action }
+    return nextWaiter
+  }
+
+  /// Takes an action back that was given to ``onFire(_:)``.
+  public func forget(_ watch: Int) { actions[watch] = nil }
 
   /// Waits for the event; returns early when the task is cancelled.
   public func wait() async {

@@ -5,7 +5,7 @@
 --   new and returns what the first call granted.
 -- KEYS organic, organic:deadline, due, lease, wake:organic, wake:due, paused, ledger, counts, pace
 -- ARGS 1 worker id  2 request number  3 nonce of this claim  4 most organics (0…100)
---      5 most synthetics (0…100)  6 organic lease, ms  7 synthetic lease, ms
+--      5 most synthetics (0…100; with the organics granted never more than argument 4)  6 organic lease, ms  7 synthetic lease, ms
 -- RETURNS {now ms, next due ms or -1, id, token, kind, task, attempt, deadline ms or '', stream flag or '',
 --   payload or '', …}
 local worker, request, nonce = take(), take(), take()
@@ -130,6 +130,7 @@ local function claim_synthetics()
 end
 
 claim_organics()
+synthetic_max = math.min(synthetic_max, organic_max - #granted)
 claim_synthetics()
 redis.call('HSET', worker_hash, 'request', request, 'granted', table.concat(granted, ' '), 'claimed', now)
 return reply

@@ -1,0 +1,86 @@
+import Common
+
+/// The jobs that this worker holds, and the heartbeat that keeps their leases.
+@IO
+final class LeaseKeeper {
+  /// Between two heartbeats, ms: a third of the shortest lease.
+  let intervalMilliseconds: Int
+  /// A worker whose heartbeat is older is dead.
+  static let lifeMilliseconds = 10_000
+
+  private struct Held {
+    let token: String
+    let leaseMilliseconds: Int
+    let onEnd: (LeaseResult) -> Void
+  }
+
+  private let queue: JobQueue
+  private let worker: String
+  private let clock: RedisClock
+  private var held: [String: Held] = [:]
+  /// Name and value pairs of the worker's record.
+  var record: () -> [String] = { [] }
+
+  init(queue: JobQueue, worker: String, clock: RedisClock, intervalMilliseconds: Int) {
+    self.queue = queue
+    self.worker = worker
+    self.clock = clock
+    self.intervalMilliseconds = intervalMilliseconds
+  }
+
+  /// Jobs that are held.
+  var count: Int { held.count }
+
+  /// Begins to keep a job's lease. `onEnd` is called at most once, when the job is no longer ours.
+  func hold(id: String, token: String, leaseMilliseconds: Int, onEnd: @escaping (LeaseResult) -> Void) {
+    held[id] = Held(token: token, leaseMilliseconds: leaseMilliseconds, onEnd: onEnd)
+  }
+
+  /// The job ended by our doing.
+  func drop(id: String, token: String) {
+    if held[id]?.token == token { held[id] = nil }
+  }
+
+  /// The user cancelled the job.
+  func cancelled(id: String) {
+    guard let job = held[id] else { return }
+    held[id] = nil
+    job.onEnd(.cancelled)
+  }
+
+  /// Beats until `stopped` fires.
+  func run(until stopped: Signal) async {
+    while !stopped.isFired {
+      await beat()
+      await Pause.wait(milliseconds: intervalMilliseconds, orUntil: stopped)
+    }
+  }
+
+  /// One heartbeat for all jobs, 200 in a call.
+  func beat() async {
+    var rest = held.map { (id: $0.key, token: $0.value.token, leaseMilliseconds: $0.value.leaseMilliseconds) }
+    repeat {
+      let batch = Array(rest.prefix(200))
+      rest.removeFirst(batch.count)
+      do throws(RedisError) {
+        let answer = try await queue.renew(
+          worker: worker, lifeMilliseconds: LeaseKeeper.lifeMilliseconds, record: record(), jobs: batch)
+        clock.observe(nowMilliseconds: answer.nowMilliseconds)
+        for (id, result) in answer.ended { lost(id, result, among: batch) }
+      } catch {
+        Log.shared.warning("heartbeat failed", ["error": LoggedError(error)])
+        return
+      }
+    } while !rest.isEmpty
+  }
+
+  private func lost(
+    _ id: String, _ result: LeaseResult,
+    among batch: [(id: String, token: String, leaseMilliseconds: Int)]
+  ) {
+    // The job may have ended, and even been claimed anew, while the call was on its way.
+    guard let job = held[id], batch.contains(where: { $0.id == id && $0.token == job.token }) else { return }
+    held[id] = nil
+    job.onEnd(result)
+  }
+}

@@ -1,0 +1,47 @@
+import Common
+
+/// What one attempt at one miner came to.
+struct AttemptResult {
+  var outcome: Outcome
+  /// The HTTP status; 0 when there was none.
+  var status = 0
+  /// Characters, steps or embeddings of the answer.
+  var units = 0
+  /// Stream chunks with text: the tokens, as far as a stream shows them.
+  var contentChunks = 0
+  /// From the start to the first valid content, in milliseconds; nil without content.
+  var firstContentMilliseconds: Int?
+  /// From the start to the end, in milliseconds.
+  var totalMilliseconds = 0
+  /// What a checking server needs to see of the answer; nil when it is not complete or too large.
+  var answer: [UInt8]?
+  /// A few words for the user and the log; never the miner's whole answer.
+  var problem = ""
+  /// How long the miner asks to be left alone, in seconds.
+  var retryAfterSeconds: Int?
+
+  /// The outcome that an HTTP status means when it is not a success.
+  static func outcome(status: Int) -> Outcome {
+    switch status {
+    case 429: return .rateLimited
+    case 500...599: return .serverError
+    default: return .refused
+    }
+  }
+
+  /// The outcome that a failed transfer means.
+  static func outcome(of failure: HTTPFailure) -> Outcome {
+    switch failure.code {
+    case .resolve, .connectRefused, .tls, .protocolError: return .refused
+    case .connectTimeout: return .connectTimeout
+    case .firstContentTimeout: return .firstContentTimeout
+    case .stallTimeout: return .stallTimeout
+    case .totalTimeout: return .totalTimeout
+    case .tooLarge, .headerTooLarge: return .malformed
+    case .truncated: return .truncated
+    case .cancelled: return .cancelled
+    // Our own side: no descriptors, no memory.
+    case .other: return .interrupted
+    }
+  }
+}

@@ -1,0 +1,256 @@
+import Common
+import Foundation
+
+/// One attempt at one miner: sends the request, follows the answer, and says how it ended.
+///
+/// Nothing on the way of a token waits or allocates more than the bytes it keeps: events are scanned where
+/// libcurl put them.
+@IO
+final class AttemptRun: TransferHandler {
+  /// What bounds an answer.
+  struct Limits {
+    /// Most bytes of a response.
+    var responseBytesMax = 16 << 20
+    /// Most bytes of a stream event.
+    var eventBytesMax = 256 << 10
+    /// Most bytes of an answer that is kept to be checked.
+    var answerBytesMax = 2 << 20
+  }
+
+  private let task: TaskConfig
+  private let parameters: QueryParameters
+  private let limits: Limits
+  /// Receives each piece of the user's reply; nil for synthetics.
+  private let relay: ((_ sse: [UInt8]) -> Void)?
+
+  private let ended = Signal()
+  private var transfer: Transfer?
+  private var parser: SSEParser
+  private var head: HTTPHead?
+  private var result = AttemptResult(outcome: .interrupted)
+  private var verdict: Outcome?
+  private var body: [UInt8] = []
+  private var keepsAnswer: Bool
+  private var scratch: [UInt8] = []
+  private var isStream = false
+  private var isDone = false
+  private var firstContentAt: Monotonic?
+
+  init(
+    task: TaskConfig, parameters: QueryParameters, limits: Limits, keepsAnswer: Bool,
+    relay: (([UInt8]) -> Void)?
+  ) {
+    self.task = task
+    self.parameters = parameters
+    self.limits = limits
+    self.keepsAnswer = keepsAnswer
+    self.relay = relay
+    parser = SSEParser(eventBytesMax: limits.eventBytesMax)
+  }
+
+  /// Whether valid content came.
+  var hasContent: Bool { firstContentAt != nil }
+
+  /// Sends the request and waits for the end of the answer.
+  /// - Parameter totalMilliseconds: the time left; at most the task's own total.
+  func run(_ request: HTTPRequest, client: HTTPClient, totalMilliseconds: Int) async -> AttemptResult {
+    let total = max(1, min(totalMilliseconds, task.timeouts.totalMilliseconds))
+    let timeouts = HTTPTimeouts(
+      connectMilliseconds: min(total, task.timeouts.connectMilliseconds),
+      firstContentMilliseconds: min(total, task.timeouts.firstContentMilliseconds),
+      stallMilliseconds: task.timeouts.stallMilliseconds, totalMilliseconds: total)
+    let started = Monotonic.now()
+    transfer = client.start(
+      request, timeouts: timeouts, limits: HTTPLimits(responseBytesMax: limits.responseBytesMax),
+      handler: self)
+    await ended.wait()
+    transfer = nil
+    result.firstContentMilliseconds = firstContentAt.map { $0.milliseconds(since: started) }
+    return result
+  }
+
+  /// Gives the attempt up and closes the miner's socket. `outcome` is what it ends with.
+  func cancel(as outcome: Outcome) { end(as: outcome, "") }
+
+  // MARK: the answer as it comes
+
+  func transfer(_ transfer: Transfer, received head: HTTPHead) {
+    self.head = head
+    result.status = head.status
+    result.retryAfterSeconds = head.retryAfterSeconds
+    isStream = task.streams && head.status == 200 && !head.isJSON
+  }
+
+  func transfer(_ transfer: Transfer, received bytes: UnsafeRawBufferPointer) {
+    guard verdict == nil else { return }
+    if isStream {
+      receiveEvents(bytes)
+    } else if head?.status == 200 {
+      if !task.streams, firstContentAt == nil {
+        firstContentAt = Monotonic.now()
+        transfer.contentArrived()
+      }
+      body.append(contentsOf: bytes)
+    } else if body.count < 4096 {
+      body.append(contentsOf: bytes.prefix(4096))
+    }
+  }
+
+  private func receiveEvents(_ bytes: UnsafeRawBufferPointer) {
+    var piece: [UInt8] = []
+    do throws(SSEParser.Failure) {
+      try parser.feed(bytes) { receiveEvent($0, &piece) }
+    } catch {
+      end(as: .malformed, "an event of the stream is too large")
+    }
+    if !piece.isEmpty { relay?(piece) }
+  }
+
+  private func receiveEvent(_ data: UnsafeRawBufferPointer, _ piece: inout [UInt8]) {
+    guard verdict == nil, !isDone else { return }
+    if SSEParser.isDone(data) {
+      isDone = true
+      return
+    }
+    let chunk = ChatChunk.scan(data, text: &scratch)
+    switch chunk.kind {
+    case .content:
+      if firstContentAt == nil {
+        firstContentAt = Monotonic.now()
+        transfer?.contentArrived()
+      }
+      result.units += chunk.codePoints
+      result.contentChunks += 1
+    case .empty: break
+    case .error:
+      let isRateLimit = InBandError.isRateLimit(data)
+      end(as: isRateLimit ? .rateLimited : .serverError, "the miner reported an error in the stream")
+      return
+    case .malformed:
+      end(as: .malformed, "an event of the stream is no valid chunk")
+      return
+    }
+    keep(data)
+    if relay != nil {
+      piece.append(contentsOf: AttemptRun.dataPrefix)
+      chunk.appendStripped(of: data, to: &piece)
+      piece.append(contentsOf: AttemptRun.eventEnd)
+    }
+  }
+
+  private static let dataPrefix = Array("data: ".utf8)
+  private static let eventEnd = Array("\n\n".utf8)
+
+  /// Adds an event to the list that a checking server will see.
+  private func keep(_ data: UnsafeRawBufferPointer) {
+    guard keepsAnswer else { return }
+    guard body.count + data.count < limits.answerBytesMax else {
+      keepsAnswer = false
+      body = []
+      return
+    }
+    body.append(UInt8(ascii: body.isEmpty ? "[" : ","))
+    body.append(contentsOf: data)
+  }
+
+  private func end(as outcome: Outcome, _ problem: String) {
+    guard verdict == nil else { return }
+    verdict = outcome
+    result.problem = problem
+    transfer?.cancel()
+  }
+
+  // MARK: the end
+
+  func transfer(_ transfer: Transfer, ended end: Result<HTTPSummary, HTTPFailure>) {
+    result.totalMilliseconds = Monotonic.now().milliseconds(since: transfer.startedAt)
+    switch end {
+    case .success: if verdict == nil { finish() }
+    case .failure(let failure):
+      if verdict == nil {
+        verdict = AttemptResult.outcome(of: failure)
+        result.problem = failure.message
+      }
+    }
+    result.outcome = verdict ?? .interrupted
+    ended.fire()
+  }
+
+  /// The response came to its regular end.
+  private func finish() {
+    guard let head, head.status == 200 else {
+      verdict = AttemptResult.outcome(status: result.status)
+      result.problem = "the miner answered with status \(result.status)"
+      return
+    }
+    if isStream { finishStream() } else { finishBody() }
+  }
+
+  private func finishStream() {
+    var piece: [UInt8] = []
+    do throws(SSEParser.Failure) {
+      try parser.finish { receiveEvent($0, &piece) }
+    } catch {
+      verdict = .malformed
+    }
+    if !piece.isEmpty { relay?(piece) }
+    guard verdict == nil else { return }
+    guard result.units > 0 else {
+      verdict = .malformed
+      result.problem = "the stream held no text"
+      return
+    }
+    verdict = .ok
+    if keepsAnswer { result.answer = body + [UInt8(ascii: "]")] }
+  }
+
+  private func finishBody() {
+    guard !task.streams else {
+      // A stream was asked for and JSON came: an error that is told with status 200.
+      let isRateLimit = body.withUnsafeBytes { InBandError.isRateLimit($0) }
+      verdict = isRateLimit ? .rateLimited : .serverError
+      result.problem = "the miner answered a stream with plain JSON"
+      return
+    }
+    guard let answer = body.withUnsafeBytes({ AnswerBody($0) }) else {
+      verdict = .malformed
+      result.problem = "the answer is no JSON object"
+      return
+    }
+    switch task.kind {
+    case .image:
+      result.units = parameters.steps
+      verdict = answer.hasImage ? .ok : .malformed
+    case .embeddings:
+      result.units = answer.embeddings
+      verdict = answer.embeddings == parameters.images.count ? .ok : .malformed
+    case .text: verdict = .malformed
+    }
+    guard verdict == .ok else {
+      result.problem = "the answer lacks what was asked for"
+      return
+    }
+    relay?(body)
+    if keepsAnswer, body.count <= limits.answerBytesMax { result.answer = body }
+  }
+}
+
+/// Errors that a miner reports inside an answer.
+enum InBandError {
+  /// Whether an error object says by its code, type or status (never by its words) that the miner has no
+  /// room: 429, `rate_limit…` or `overloaded…`.
+  static func isRateLimit(_ bytes: UnsafeRawBufferPointer) -> Bool {
+    guard bytes.count <= 64 << 10, let json = try? JSON(parsing: Data(bytes)) else { return false }
+    for object in [json["error"], json] {
+      for key in ["code", "status", "status_code", "type"] {
+        if object?[key]?.int == 429 { return true }
+        if let text = object?[key]?.text,
+          text == "429" || text.hasPrefix("rate_limit") || text.hasPrefix("overloaded")
+        {
+          return true
+        }
+      }
+    }
+    return false
+  }
+}

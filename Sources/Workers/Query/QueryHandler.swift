@@ -1,0 +1,146 @@
+import Common
+
+/// Runs query jobs: builds the request, asks a miner, and settles the job with what came of it.
+@IO
+final class QueryHandler {
+  /// What a handler works with.
+  struct Parts {
+    let queue: JobQueue
+    let client: HTTPClient
+    let snapshots: SnapshotCache
+    let keeper: LeaseKeeper
+    let settler: Settler
+    let writer: ReplyWriter
+    let room: CheckRoom
+    let clock: RedisClock
+    let corpus: Corpus
+    let bearer: Redacted?
+    let limits: AttemptRun.Limits
+    let leases: (organic: Int, synthetic: Int)
+  }
+
+  /// Miners that are asked at most for one organic.
+  static let attemptsMax = 3
+  /// How long a job waits that cannot be run just now, ms.
+  static let postponeMilliseconds = 1_000
+
+  let parts: Parts
+  var router = Router()
+  var random = SeededRandom(seed: .random(in: 0 ... .max))
+  private var running: [String: AttemptRun] = [:]
+  /// Set when the worker stops and its time to finish is over.
+  private var isAborting = false
+  private(set) var figures = WorkerFigures()
+
+  init(parts: Parts) { self.parts = parts }
+
+  /// Runs a job to its end. Returns when it is settled, handed back or lost.
+  func handle(_ grant: Grant) async {
+    let isOrganic = grant.kind == .organic
+    let lease = isOrganic ? parts.leases.organic : parts.leases.synthetic
+    parts.keeper.hold(id: grant.id, token: grant.token, leaseMilliseconds: lease) { [weak self] result in
+      self?.leaseEnded(grant, result)
+    }
+    if isOrganic { await handleOrganic(grant) } else { await handleSynthetic(grant) }
+    running[grant.token] = nil
+    parts.keeper.drop(id: grant.id, token: grant.token)
+  }
+
+  private func leaseEnded(_ grant: Grant, _ result: LeaseResult) {
+    running[grant.token]?.cancel(as: result == .cancelled ? .cancelled : .interrupted)
+  }
+
+  /// Ends all attempts, so that jobs are handed back.
+  func abort() {
+    isAborting = true
+    for run in running.values { run.cancel(as: .interrupted) }
+  }
+
+  // MARK: synthetics
+
+  private func handleSynthetic(_ grant: Grant) async {
+    guard let job = SyntheticJob(id: grant.id), let period = await parts.snapshots.period(job.period),
+      let index = period.taskIndex(job.task), period.snapshot.miners.indices.contains(job.miner)
+    else {
+      Log.shared.error("planned query cannot be read", ["job": grant.id])
+      return await release(grant)
+    }
+    let task = period.snapshot.tasks[index]
+    let query = SyntheticQuery(corpus: parts.corpus)
+    let parameters = query.parameters(task, job: job, seed: period.seed)
+    let target = Target(period: period, task: task, miner: job.miner)
+    let (result, body) = await attempt(grant, target, parameters, reply: nil, totalMilliseconds: .max)
+    guard result.outcome.counter != .none else { return await release(grant) }
+    var settlement = Settlement(
+      id: grant.id, token: grant.token, state: result.outcome == .ok ? .done : .failed,
+      attempts: [target.entry(grant, result, settles: true)])
+    if let answer = result.answer { settlement.sample = parts.room.sample(task, request: body, answer: answer) }
+    figures.ended(result, task: task.name)
+    _ = await parts.settler.settle(settlement)
+  }
+
+  /// Hands a job back, to run again a little later.
+  func release(_ grant: Grant) async {
+    let earliest = parts.clock.nowMilliseconds + (isAborting ? 0 : QueryHandler.postponeMilliseconds)
+    do throws(RedisError) {
+      _ = try await parts.queue.release([
+        (id: grant.id, token: grant.token, earliestMilliseconds: earliest)
+      ])
+    } catch {
+      Log.shared.warning("job cannot be handed back", ["job": grant.id, "error": LoggedError(error)])
+    }
+  }
+
+  // MARK: one attempt
+
+  /// The miner and the task that an attempt is for.
+  struct Target {
+    let period: LoadedPeriod
+    let task: TaskConfig
+    let miner: Int
+
+    @IO var record: MinerRecord { period.snapshot.miners[miner] }
+
+    /// The ledger entry of an attempt.
+    @IO func entry(_ grant: Grant, _ result: AttemptResult, settles: Bool) -> SettledAttempt {
+      let isGood = result.outcome == .ok
+      return SettledAttempt(
+        entry: AttemptEntry(
+          job: grant.id, kind: grant.kind, period: period.snapshot.id, task: task.name,
+          hotkey: record.hotkey, outcome: result.outcome, status: result.status,
+          workMilli: isGood ? Work.milli(of: task.kind, units: result.units) : 0,
+          units: isGood ? result.units : 0, firstContentMilliseconds: result.firstContentMilliseconds,
+          totalMilliseconds: result.totalMilliseconds, settles: settles),
+        miner: miner)
+    }
+  }
+
+  /// Asks one miner. Returns what came of it and the request's body.
+  func attempt(
+    _ grant: Grant, _ target: Target, _ parameters: QueryParameters, reply: ReplyWriter.Reply?,
+    totalMilliseconds: Int
+  ) async -> (AttemptResult, [UInt8]) {
+    let body = RequestBuilder.body(target.task, parameters)
+    let request = RequestBuilder.request(
+      target.task, address: target.record.address, body: body, bearer: parts.bearer)
+    let relay: (([UInt8]) -> Void)? = reply.map { reply in
+      { [writer = parts.writer] piece in writer.write(piece, to: reply) }
+    }
+    let run = AttemptRun(
+      task: target.task, parameters: parameters, limits: parts.limits,
+      keepsAnswer: parts.room.hasRoom(target.task), relay: relay)
+    guard !isAborting else { return (AttemptResult(outcome: .interrupted), body) }
+    running[grant.token] = run
+    reply?.onRefusal = { [weak run] result in
+      switch result {
+      case .cancelled: run?.cancel(as: .cancelled)
+      default: run?.cancel(as: .interrupted)
+      }
+    }
+    let result = await run.run(request, client: parts.client, totalMilliseconds: totalMilliseconds)
+    return (result, body)
+  }
+
+  /// Notes an organic's end for the figures.
+  func note(_ result: AttemptResult, task: String) { figures.ended(result, task: task) }
+}

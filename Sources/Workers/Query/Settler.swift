@@ -1,0 +1,65 @@
+import Common
+
+/// Ends jobs in Redis: what one turn of the loop finished leaves in one call.
+@IO
+final class Settler {
+  /// Most jobs of one call.
+  static let batchMax = 50
+  /// Most calls on their way at once.
+  static let callsMax = 4
+
+  private struct Waiting {
+    let settlement: Settlement
+    let continuation: UnsafeContinuation<LeaseResult, Never>
+  }
+
+  private let queue: JobQueue
+  private var waiting: [Waiting] = []
+  private var isFlushQueued = false
+  private var calls = 0
+
+  init(queue: JobQueue) { self.queue = queue }
+
+  /// Ends a job and waits until Redis took it. `lost` when the job is no longer ours, also when Redis could
+  /// not be reached for so long that its lease ran out.
+  func settle(_ settlement: Settlement) async -> LeaseResult {
+    await withUnsafeContinuation { continuation in
+      waiting.append(Waiting(settlement: settlement, continuation: continuation))
+      queueFlush()
+    }
+  }
+
+  private func queueFlush() {
+    guard !isFlushQueued, calls < Settler.callsMax, !waiting.isEmpty else { return }
+    isFlushQueued = true
+    EventLoop.shared.atEndOfTurn { [weak self] in
+      guard let self else { return }
+      self.isFlushQueued = false
+      let batch = Array(self.waiting.prefix(Settler.batchMax))
+      guard !batch.isEmpty else { return }
+      self.waiting.removeFirst(batch.count)
+      self.calls += 1
+      Task { @IO in
+        await self.send(batch)
+        self.calls -= 1
+        self.queueFlush()
+      }
+      self.queueFlush()
+    }
+  }
+
+  private func send(_ batch: [Waiting]) async {
+    do throws(RedisError) {
+      let results = try await queue.settle(batch.map(\.settlement))
+      for (item, result) in zip(batch, results) { item.continuation.resume(returning: result) }
+    } catch {
+      if error.code == .server, batch.count > 1 {
+        // One of them is bad: alone, it cannot hold the others up.
+        for item in batch { await send([item]) }
+        return
+      }
+      Log.shared.warning("jobs cannot be settled", ["jobs": batch.count, "error": LoggedError(error)])
+      for item in batch { item.continuation.resume(returning: .lost) }
+    }
+  }
+}

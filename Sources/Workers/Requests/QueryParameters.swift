@@ -1,0 +1,33 @@
+import Common
+
+/// One message of a chat.
+struct ChatMessage: Equatable {
+  var role: String
+  var content: String
+}
+
+/// All that a request to a miner can say, whoever asks. Organic and synthetic queries differ only in where
+/// these values come from; one encoder writes both.
+struct QueryParameters: Equatable {
+  var messages: [ChatMessage] = []
+  var prompt = ""
+  var negativePrompt = ""
+  var temperature = 0.5
+  var topP = 1.0
+  var maxTokens = 512
+  var seed = 0
+  var steps = 8
+  var cfgScale = 3.0
+  var width = 1024
+  var height = 1024
+  var imageStrength = 0.5
+  var ipadapterStrength = 0.5
+  var controlStrength = 0.5
+  /// Pictures in base64.
+  var initImage = ""
+  var maskImage = ""
+  var images: [String] = []
+
+  /// Seeds are drawn from 0 up to this, for users and tests alike.
+  static let seedMax = 100_000_000
+}

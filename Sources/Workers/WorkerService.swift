@@ -1,0 +1,149 @@
+import Common
+import Foundation
+
+/// A worker process: claims query jobs, runs them, keeps their leases, and takes back what others left.
+@IO
+public final class WorkerService {
+  private let context: ServiceContext
+  private let worker: String
+  private let queue: JobQueue
+  private let claimsRedis: RedisClient
+  private let markersRedis: RedisClient
+  private let client: HTTPClient
+  private let handler: QueryHandler
+  private let keeper: LeaseKeeper
+  private let snapshots: SnapshotCache
+  private let room: CheckRoom
+  private let clock = RedisClock()
+  private let recoverer: Recoverer
+  private let listener: MarkerListener
+  private var claimer: Claimer!
+  private let finished = Signal()
+  private let started = Monotonic.now()
+
+  /// A worker with the given settings.
+  /// - Throws: `SettingsError` or `RedisError` when a setting cannot be used.
+  public init(_ context: ServiceContext) throws {
+    self.context = context
+    let settings = context.settings
+    worker = WorkerService.makeID()
+    let address = try settings.redisAddress()
+    let keys = Keys(namespace: settings.string("namespace"))
+    claimsRedis = RedisClient(address: address, options: .init(name: "vision-\(worker)"))
+    markersRedis = RedisClient(address: address, options: .init(name: "vision-\(worker)-markers"))
+    queue = JobQueue(redis: claimsRedis, keys: keys)
+    client = HTTPClient()
+    let leases = (organic: settings.int("organic-lease-ms"), synthetic: settings.int("synthetic-lease-ms"))
+    keeper = LeaseKeeper(
+      queue: queue, worker: worker, clock: clock,
+      intervalMilliseconds: min(leases.organic, leases.synthetic) / 3)
+    snapshots = SnapshotCache(queue: queue)
+    room = CheckRoom(queue: queue, bytesMax: settings.int("check-bytes-max"))
+    recoverer = Recoverer(queue: queue, graceMilliseconds: max(leases.organic, leases.synthetic))
+    listener = MarkerListener(redis: markersRedis, keys: keys, worker: worker)
+    var limits = AttemptRun.Limits()
+    limits.responseBytesMax = settings.int("response-bytes-max")
+    handler = QueryHandler(
+      parts: .init(
+        queue: queue, client: client, snapshots: snapshots, keeper: keeper, settler: Settler(queue: queue),
+        writer: ReplyWriter(queue: queue, replyBytesMax: settings.int("reply-bytes-max")), room: room,
+        clock: clock, corpus: try WorkerService.corpus(settings), bearer: settings.secret("miner-token"),
+        limits: limits, leases: leases))
+    let slots = Slots(total: settings.int("slots"), reservedShare: settings.double("reserved-share"))
+    claimer = Claimer(
+      queue: queue, worker: worker, clock: clock, slots: slots, leases: leases
+    ) { [weak self] grant in self?.start(grant) }
+    keeper.record = { [weak self] in self?.record() ?? [] }
+    claimer.onIdle = { [weak self] lanes in
+      guard let self else { return }
+      await self.listener.ensure(lanes, through: self.claimsRedis)
+    }
+  }
+
+  private static func makeID() -> String {
+    let host = ProcessInfo.processInfo.hostName.prefix { $0 != "." }.prefix(32)
+    return "\(host)-\(ProcessInfo.processInfo.processIdentifier)-\(Nonce.make().prefix(6))"
+  }
+
+  private static func corpus(_ settings: Settings) throws -> Corpus {
+    guard let path = settings.stringIfSet("corpus-file"), !path.isEmpty else { return .builtIn }
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw Corpus.Invalid(description: "the corpus file \(path) cannot be read")
+    }
+    return try Corpus(parsing: Array(data))
+  }
+
+  // MARK: run
+
+  /// Works until the process is asked to stop and its jobs are finished or handed back.
+  public func run() async -> ExitCode {
+    context.log.info(
+      "worker started", ["worker": worker, "slots": claimer.slots.total, "version": Version.current])
+    let services: [Task<Void, Never>] = [
+      Task { @IO in await self.keeper.run(until: self.finished) },
+      Task { @IO in await self.recoverer.run(until: self.context.stopping) },
+      Task { @IO in await self.refresh() },
+      Task { @IO in
+        await self.listener.run(until: self.context.stopping) { self.claimer.lanes() } handle: {
+          if case .cancelled(let id) = $0 { self.keeper.cancelled(id: id) } else { self.claimer.handle($0) }
+        }
+      },
+    ]
+    await claimer.run(until: context.stopping)
+    markersRedis.close()
+    await drain()
+    finished.fire()
+    for service in services { await service.value }
+    _ = try? await claimsRedis.send("DEL", queue.keys.worker(worker), queue.keys.wakeWorker(worker))
+    claimsRedis.close()
+    client.close()
+    context.log.info("worker stopped", ["worker": worker, "attempts": handler.figures.attempts])
+    return .ok
+  }
+
+  private var idle: Signal?
+
+  private func start(_ grant: Grant) {
+    Task { @IO in
+      await handler.handle(grant)
+      claimer.free(grant.kind)
+      if claimer.slots.running == 0 { idle?.fire() }
+    }
+  }
+
+  /// Waits for the running jobs, at most for the grace time; then they are handed back.
+  private func drain() async {
+    guard claimer.slots.running > 0 else { return }
+    let done = Signal()
+    idle = done
+    await Pause.wait(milliseconds: context.settings.int("grace-ms"), orUntil: done)
+    guard claimer.slots.running > 0 else { return }
+    context.log.info("handing jobs back", ["jobs": claimer.slots.running])
+    handler.abort()
+    await Pause.wait(milliseconds: 5_000, orUntil: done)
+  }
+
+  /// Once a second: which period is current, and which answers would be taken for checking.
+  private func refresh() async {
+    while !finished.isFired {
+      do throws(RedisError) {
+        try await snapshots.refreshCurrent(nowMilliseconds: clock.nowMilliseconds)
+        try await room.refresh()
+      } catch {
+        context.log.warning("refresh failed", ["error": LoggedError(error)])
+      }
+      await Pause.wait(milliseconds: 1_000, orUntil: finished)
+    }
+  }
+
+  private func record() -> [String] {
+    let figures = handler.figures
+    return [
+      "role", "query", "version", Version.current, "slots", String(claimer.slots.total),
+      "organics", String(claimer.slots.organics), "synthetics", String(claimer.slots.synthetics),
+      "attempts", String(figures.attempts), "tokens", String(figures.tokens),
+      "claim_age_ms", String(Monotonic.now().milliseconds(since: claimer.lastClaimAt)),
+      "up_ms", String(Monotonic.now().milliseconds(since: started)),
+    ]
+  }
+}

@@ -58,7 +58,8 @@ let package = Package(
       .target(
         name: "TestSupport", dependencies: ["Common"], path: "Tests/TestSupport", swiftSettings: settings),
       .testTarget(
-        name: "CommonTests", dependencies: ["Common", "TestSupport", "ProcessFixture"], resources: [.copy("Golden/vectors")],
+        name: "CommonTests", dependencies: ["Common", "TestSupport", "ProcessFixture"],
+        resources: [.copy("Golden/vectors"), .copy("Golden/safe.json")],
         swiftSettings: settings),
     ]
     + ["Producer", "Workers", "Aggregator", "Simulator", "Vision"].map { folder in

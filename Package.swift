@@ -11,7 +11,7 @@ let settings: [SwiftSetting] = [
 /// The Lua scripts, embedded in the programs as bytes.
 let scripts = [
   "append", "cancel", "checkpoint", "claim", "claim_check", "close_period", "deregister", "expire",
-  "lead", "note_check", "open_period", "pause", "prelude", "recover", "release", "renew", "revive",
+  "inspect", "lead", "note_check", "open_period", "pause", "prelude", "recover", "release", "renew", "revive",
   "schedule", "settle", "settle_check", "submit", "sweep",
 ]
 
@@ -64,7 +64,9 @@ let package = Package(
     ]
     + ["Producer", "Workers", "Aggregator", "Simulator", "Vision"].map { folder in
       .testTarget(
-        name: "\(folder)Tests", dependencies: ["Common", "TestSupport", .target(name: folder)],
+        name: "\(folder)Tests",
+        dependencies: ["Common", "TestSupport", .target(name: folder)]
+          + (folder == "Workers" ? ["Simulator"] : []),
         swiftSettings: settings)
     }
     + [

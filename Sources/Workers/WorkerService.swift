@@ -17,7 +17,7 @@ public final class WorkerService {
   private let clock = RedisClock()
   private let recoverer: Recoverer
   private let listener: MarkerListener
-  private var claimer: Claimer!
+  private let claimer: Claimer
   private let finished = Signal()
   private let started = Monotonic.now()
 
@@ -50,9 +50,8 @@ public final class WorkerService {
         clock: clock, corpus: try WorkerService.corpus(settings), bearer: settings.secret("miner-token"),
         limits: limits, leases: leases))
     let slots = Slots(total: settings.int("slots"), reservedShare: settings.double("reserved-share"))
-    claimer = Claimer(
-      queue: queue, worker: worker, clock: clock, slots: slots, leases: leases
-    ) { [weak self] grant in self?.start(grant) }
+    claimer = Claimer(queue: queue, worker: worker, clock: clock, slots: slots, leases: leases)
+    claimer.start = { [weak self] grant in self?.start(grant) }
     keeper.record = { [weak self] in self?.record() ?? [] }
     claimer.onIdle = { [weak self] lanes in
       guard let self else { return }
@@ -84,9 +83,7 @@ public final class WorkerService {
       Task { @IO in await self.recoverer.run(until: self.context.stopping) },
       Task { @IO in await self.refresh() },
       Task { @IO in
-        await self.listener.run(until: self.context.stopping) { self.claimer.lanes() } handle: {
-          if case .cancelled(let id) = $0 { self.keeper.cancelled(id: id) } else { self.claimer.handle($0) }
-        }
+        await self.listener.run(until: self.context.stopping, lanes: self.claimer.lanes, handle: self.handle)
       },
     ]
     await claimer.run(until: context.stopping)
@@ -99,6 +96,10 @@ public final class WorkerService {
     client.close()
     context.log.info("worker stopped", ["worker": worker, "attempts": handler.figures.attempts])
     return .ok
+  }
+
+  private func handle(_ event: MarkerListener.Event) {
+    if case .cancelled(let id) = event { keeper.cancelled(id: id) } else { claimer.handle(event) }
   }
 
   private var idle: Signal?

@@ -7,10 +7,10 @@ enum DependencyRules {
     "Scoring": ["Domain"],
     "Wire": ["Domain"],
     "Loop": [],
-    "Redis": ["Loop"],
-    "HTTP": ["Loop"],
+    "Redis": ["Loop", "Domain"],
+    "HTTP": ["Loop", "Domain"],
     "Queue": ["Domain", "Wire", "Redis", "Loop"],
-    "Process": ["Loop"],
+    "Process": ["Loop", "Domain", "Redis"],
   ]
 
   /// What any module may import.
@@ -67,11 +67,8 @@ enum DependencyRules {
       return [Finding(path: file.path, line: 1, message: "Common/\(folder) has no rule: add it here")]
     }
     return file.code.enumerated().flatMap { index, line in
-      line.matches(of: #/(?<before>\.?)\b(?<name>[A-Z]\w*)/#.wordBoundaryKind(.simple)).compactMap {
-        match -> Finding? in
-        let name = String(match.name)
-        guard match.before.isEmpty, !declared.contains(name), let other = owner[name],
-          other != folder, !allowed.contains(other)
+      typeNames(line).compactMap { name -> Finding? in
+        guard !declared.contains(name), let other = owner[name], other != folder, !allowed.contains(other)
         else { return nil }
         return Finding(
           path: file.path, line: index + 1, message: "Common/\(folder) must not know \(name) of \(other)")
@@ -79,12 +76,45 @@ enum DependencyRules {
     }
   }
 
+  /// Words of a line that begin with a capital and do not follow a dot.
+  private static func typeNames(_ line: String) -> [String] {
+    let isWordByte = { (byte: UInt8) in byte == 0x5f || byte >= 0x80 || isLetterOrDigit(byte) }
+    let bytes = Array(line.utf8)
+    var names: [String] = []
+    var start = 0
+    while start < bytes.count {
+      guard isWordByte(bytes[start]) else {
+        start += 1
+        continue
+      }
+      var end = start
+      while end < bytes.count, isWordByte(bytes[end]) { end += 1 }
+      let isCapital = (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(bytes[start])
+      if isCapital, start == 0 || bytes[start - 1] != UInt8(ascii: ".") {
+        names.append(String(decoding: bytes[start..<end], as: UTF8.self))
+      }
+      start = end
+    }
+    return names
+  }
+
+  private static func isLetterOrDigit(_ byte: UInt8) -> Bool {
+    switch byte {
+    case UInt8(ascii: "a")...UInt8(ascii: "z"), UInt8(ascii: "A")...UInt8(ascii: "Z"),
+      UInt8(ascii: "0")...UInt8(ascii: "9"):
+      true
+    default: false
+    }
+  }
+
   /// Types that a file declares and whether other files can name them by that name alone.
   private static func declarations(_ file: SourceFile) -> [(name: String, isTopLevel: Bool)] {
+    let kinds: [StaticString] = ["struct ", "class ", "enum ", "actor ", "protocol ", "typealias "]
     let pattern = #/\b(?:struct|class|enum|actor|protocol|typealias)\s+([A-Z]\w*)/#
       .wordBoundaryKind(.simple)
-    return file.code.flatMap { line in
-      line.matches(of: pattern).map { match in
+    return file.code.flatMap { line -> [(name: String, isTopLevel: Bool)] in
+      guard kinds.contains(where: line.has) else { return [] }
+      return line.matches(of: pattern).map { match in
         let before = line[..<match.range.lowerBound]
         let isTopLevel = line.first?.isWhitespace == false && !before.contains("{")
         return (String(match.1), isTopLevel && !before.contains("private"))

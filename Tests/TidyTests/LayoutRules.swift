@@ -8,10 +8,10 @@ enum LayoutRules {
         return parts == ["Package.swift"]
           ? nil : Finding(path: file.path, line: 1, message: "no target builds this file")
       }
-      guard !description.contains("\"\(parts[1])\""), !description.contains("\(parts[0])/\(parts[1])\"")
-      else {
-        return nil
-      }
+      // A target is named by itself, by its path, or by the module that it tests.
+      var names = ["\"\(parts[1])\"", "\(parts[0])/\(parts[1])\""]
+      if parts[1].hasSuffix("Tests") { names.append("\"\(parts[1].dropLast(5))\"") }
+      if names.contains(where: description.contains) { return nil }
       return Finding(path: file.path, line: 1, message: "Package.swift names no target \(parts[1])")
     }
   }

@@ -105,7 +105,8 @@ struct RuleTests {
     let far = "/// `@unchecked Sendable`: of another.\n\nclass A: @unchecked Sendable {}"
     #expect(TextRules.promises(file("A.swift", argued)).isEmpty)
     #expect(TextRules.promises(file("A.swift", far)).map(\.line) == [3])
-    #expect(TextRules.promises(file("A.swift", "// Quick.\nnonisolated(unsafe) var a = 1")).count == 1)
+    #expect(TextRules.promises(file("A.swift", "/// A count.\nnonisolated(unsafe) var a = 1")).count == 1)
+    #expect(TextRules.promises(file("A.swift", "// One thread.\nnonisolated(unsafe) var a = 1")).isEmpty)
   }
 
   @Test("see Swift that no target builds")

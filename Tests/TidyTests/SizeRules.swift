@@ -25,7 +25,9 @@ enum SizeRules {
     let opener = #/\b(?:func\s+([^\s(<]+)|(init)[?!]?\s*[(<]|(deinit)\s*\{|(subscript)\s*[(<])/#
       .wordBoundaryKind(.simple)
     return file.code.enumerated().compactMap { index, line in
-      guard let match = line.firstMatch(of: opener), isDeclaration(line, at: match.range.lowerBound) else {
+      guard line.has("func ") || line.has("init") || line.has("subscript"),
+        let match = line.firstMatch(of: opener), isDeclaration(line, at: match.range.lowerBound)
+      else {
         return nil
       }
       let name = [match.1, match.2, match.3, match.4].compactMap { $0 }.first ?? ""

@@ -65,3 +65,12 @@ extension [Finding] {
   /// All findings, one on each line, for a test's message.
   var report: String { "\n" + map(\.description).joined(separator: "\n") }
 }
+
+extension String {
+  /// Whether `word` occurs: quick, so that the slower patterns see only lines that may match.
+  func has(_ word: StaticString) -> Bool {
+    word.withUTF8Buffer { _ in
+      strstr(self, UnsafeRawPointer(word.utf8Start).assumingMemoryBound(to: CChar.self)) != nil
+    }
+  }
+}

@@ -118,7 +118,7 @@ public enum SubmitResult: Sendable, Equatable {
   case created
   /// The id is known; the state of the known job.
   case duplicate(state: String)
-  /// It was not taken: `bad_id`, `unknown_task`, `too_large`, `full` or `paused`.
+  /// It was not taken: `bad_id`, `bad_account`, `unknown_task`, `too_large`, `full` or `paused`.
   case refused(reason: String)
 }
 

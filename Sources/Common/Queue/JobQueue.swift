@@ -39,28 +39,32 @@ public final class JobQueue {
   private func attempt(
     _ script: Script, _ arguments: (inout RedisCommand) -> Void
   ) async throws(RedisError) -> RedisReply {
-    if let digest = digests[script] {
-      do throws(RedisError) {
-        return try await redis.send(command("EVALSHA", digest, script, arguments))
-      } catch {
-        guard error.code == .noScript else { throw error }
-        digests[script] = nil
-      }
+    let digest = try await digest(of: script)
+    do throws(RedisError) {
+      return try await redis.send(command("EVALSHA", digest, script, arguments))
+    } catch {
+      guard error.code == .noScript else { throw error }
     }
-    // Redis knows scripts by their digest and forgets them when it restarts.
-    let source = script.source(clock: clock)
-    let loaded = try await redis.send(RedisCommand("SCRIPT", "LOAD", source))
+    // Redis knows scripts by their digest and forgets them when it restarts, at any moment: only the text
+    // itself is sure to run. It is known by its digest from then on.
+    return try await redis.send(command("EVAL", script.source(clock: clock), script, arguments))
+  }
+
+  /// A script's digest, which follows from its text alone, is asked for once.
+  private func digest(of script: Script) async throws(RedisError) -> String {
+    if let known = digests[script] { return known }
+    let loaded = try await redis.send(RedisCommand("SCRIPT", "LOAD", script.source(clock: clock)))
     guard let digest = loaded.text else {
       throw RedisError(.unexpectedReply, "SCRIPT LOAD gave no digest for \(script.rawValue)")
     }
     digests[script] = digest
-    return try await redis.send(command("EVALSHA", digest, script, arguments))
+    return digest
   }
 
   private func command(
-    _ verb: String, _ digest: String, _ script: Script, _ arguments: (inout RedisCommand) -> Void
+    _ verb: String, _ body: String, _ script: Script, _ arguments: (inout RedisCommand) -> Void
   ) -> RedisCommand {
-    var command = RedisCommand(words: [verb, digest])
+    var command = RedisCommand(words: [verb, body])
     let fixed = JobQueue.fixedKeys(script)
     command.add(fixed.count)
     for key in fixed { command.add(keys.fixed(key)) }

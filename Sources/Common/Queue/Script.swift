@@ -4,7 +4,7 @@ import Foundation
 /// gives its guarantee, keys, arguments and result.
 public enum Script: String, CaseIterable, Sendable {
   case submit, claim, append, settle, renew, release, recover, cancel, expire
-  case lead, deregister, schedule, sweep, pause, revive, checkpoint
+  case lead, deregister, schedule, sweep, pause, revive, checkpoint, inspect
   case openPeriod = "open_period"
   case closePeriod = "close_period"
   case claimCheck = "claim_check"
@@ -47,6 +47,7 @@ public enum Script: String, CaseIterable, Sendable {
     case .sweep: bytes = PackageResources.sweep_lua
     case .pause: bytes = PackageResources.pause_lua
     case .revive: bytes = PackageResources.revive_lua
+    case .inspect: bytes = PackageResources.inspect_lua
     case .checkpoint: bytes = PackageResources.checkpoint_lua
     case .openPeriod: bytes = PackageResources.open_period_lua
     case .closePeriod: bytes = PackageResources.close_period_lua

@@ -82,3 +82,11 @@ public enum RedisReply: Equatable, Sendable {
     return result
   }
 }
+
+extension RedisReply {
+  /// The element `index` of an array; nil for anything else.
+  public subscript(index: Int) -> RedisReply? {
+    guard case .array(let items) = self, items.indices.contains(index) else { return nil }
+    return items[index]
+  }
+}

@@ -22,6 +22,8 @@ public struct Keys: Sendable, Equatable {
     case lease
     /// Jobs that were given up.
     case dead
+    /// Bytes that the jobs of the dead list keep.
+    case deadBytes = "dead:bytes"
     /// Every outcome, in order.
     case ledger
     /// Periods that are not closed yet.

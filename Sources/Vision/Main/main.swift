@@ -1,1 +1,3 @@
-import Common
+import Vision
+
+VisionCommand.main()

@@ -14,7 +14,8 @@ final class Claimer {
   private let worker: String
   private let clock: RedisClock
   private let leases: (organic: Int, synthetic: Int)
-  private let start: (Grant) -> Void
+  /// Called with each job that was claimed.
+  var start: (Grant) -> Void = { _ in }
   /// Slots, taken when a job starts.
   private(set) var slots: Slots
   private var request = 0
@@ -32,14 +33,13 @@ final class Claimer {
 
   init(
     queue: JobQueue, worker: String, clock: RedisClock, slots: Slots,
-    leases: (organic: Int, synthetic: Int), start: @escaping (Grant) -> Void
+    leases: (organic: Int, synthetic: Int)
   ) {
     self.queue = queue
     self.worker = worker
     self.clock = clock
     self.slots = slots
     self.leases = leases
-    self.start = start
   }
 
   /// Claims until `stopped` fires.

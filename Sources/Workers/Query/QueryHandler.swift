@@ -74,7 +74,9 @@ final class QueryHandler {
     var settlement = Settlement(
       id: grant.id, token: grant.token, state: result.outcome == .ok ? .done : .failed,
       attempts: [target.entry(grant, result, settles: true)])
-    if let answer = result.answer { settlement.sample = parts.room.sample(task, request: body, answer: answer) }
+    if let answer = result.answer {
+      settlement.sample = parts.room.sample(task, request: body, answer: answer)
+    }
     figures.ended(result, task: task.name)
     _ = await parts.settler.settle(settlement)
   }

@@ -25,7 +25,8 @@ enum OrganicRequest {
       throw Invalid(field: "payload", problem: "is no JSON object")
     }
     var parameters = QueryParameters()
-    parameters.seed = try integer(json, "seed", in: 0...Int(Int32.max)) ?? random.below(QueryParameters.seedMax)
+    let seed = try integer(json, "seed", in: 0...Int(Int32.max))
+    parameters.seed = seed ?? random.below(QueryParameters.seedMax)
     switch task.shape {
     case .chat:
       parameters.messages = try messages(json)

@@ -51,7 +51,8 @@ struct Picture {
   func png() -> [UInt8] {
     var file: [UInt8] = [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]
     let side = UInt32(Picture.side)
-    Picture.appendChunk("IHDR", Picture.bigEndian(side) + Picture.bigEndian(side) + [8, 2, 0, 0, 0], to: &file)
+    let header = Picture.bigEndian(side) + Picture.bigEndian(side) + [8, 2, 0, 0, 0]
+    Picture.appendChunk("IHDR", header, to: &file)
     var rows: [UInt8] = []
     for row in 0..<Picture.side {
       rows.append(0)

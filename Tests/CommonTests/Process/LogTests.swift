@@ -52,13 +52,14 @@ struct LogTests {
   func escaping(format: LogFormat) throws {
     let recorder = Recorder()
     let log = recorder.log(format)
-    for value in 0..<0x3000 {
+    // Where Unicode keeps its controls; the separators and direction marks are from 0x2000 on.
+    let values = Array(0..<0x300) + Array(0x2000..<0x2070)
+    for value in values {
       guard let scalar = Unicode.Scalar(UInt32(value)) else { continue }
-      log.configure(level: .debug, format: format)
       log.info("a line", ["value": "x\(Character(scalar))y"])
       recorder.time.add(1000, ordering: .relaxed)
     }
-    #expect(recorder.all.count == 0x3000)
+    #expect(recorder.all.count == values.count)
     for line in recorder.all {
       let inner = line.dropLast().unicodeScalars
       #expect(line.hasSuffix("\n"))

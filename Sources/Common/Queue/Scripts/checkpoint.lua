@@ -3,12 +3,14 @@
 --   repeats nothing and skips nothing. Published weights change in the same step.
 -- KEYS fold, weights, weights:meta, weights:history
 -- ARGS 1 leader token  2 cursor that the state was read with ('' at first)  3 new cursor  4 state
---      5 1 to publish weights, else 0  6 most results kept  7 result (JSON)
+--      5 1 to publish a result with weights, 2 with the weights left as they are, else 0
+--      6 most results kept  7 result (JSON)
 --      8 list of field, value pairs of the weights  9 list of field, value pairs about them
 -- RETURNS 'ok' | 'stale' (not the leader) | 'moved' (somebody else saved: reload)
 local token, from, to, state, publish = take(), take(), take(), take(), take_int()
 local keep, result = take_int(), take()
 local weights, meta = take_list(), take_list()
+if #weights % 2 ~= 0 or #meta % 2 ~= 0 then error('a field without a value') end
 if not leads('aggregator', token) then return 'stale' end
 local cursor = redis.call('HGET', fold_key, 'cursor') or ''
 if cursor ~= from then return cursor == to and 'ok' or 'moved' end
@@ -18,9 +20,14 @@ if publish == 1 then
   for index = 1, #weights, 200 do
     redis.call('HSET', weights_key, unpack(weights, index, math.min(index + 199, #weights)))
   end
+end
+if publish > 0 then
   redis.call('DEL', weights_meta_key)
   redis.call('HSET', weights_meta_key, 'v', 1, unpack(meta))
-  redis.call('LPUSH', weights_history_key, result)
+  -- A repeat whose cursor did not move comes here again.
+  if redis.call('LINDEX', weights_history_key, 0) ~= result then
+    redis.call('LPUSH', weights_history_key, result)
+  end
   redis.call('LTRIM', weights_history_key, 0, keep - 1)
 end
 return 'ok'

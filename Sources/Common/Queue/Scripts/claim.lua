@@ -31,6 +31,8 @@ if known[1] == request then
       add_grant(id, job[2], job[3], job[4], job[5], job[6], job[7], payload)
     end
   end
+  local head = synthetic_max > 0 and redis.call('ZRANGE', due_key, 0, 0, 'WITHSCORES') or {}
+  reply[2] = tonumber(head[2] or '-1')
   return reply
 end
 
@@ -47,14 +49,14 @@ local function claim_organics()
   local ids = redis.call('ZRANGE', organic_key, 0, organic_max - 1)
   for _, id in ipairs(ids) do
     local hash = job_key(id)
-    local job = redis.call('HMGET', hash, 'state', 'task', 'deadline', 'stream')
+    local job = try('HMGET', hash, 'state', 'task', 'deadline', 'stream') or {}
     redis.call('ZREM', organic_key, id)
     redis.call('ZREM', organic_deadline_key, id)
     if job[1] == 'waiting' then
       local token = grant(id, organic_lease)
       local attempt = redis.call('HINCRBY', hash, 'attempt', 1)
       redis.call('HSET', hash, 'state', 'running', 'token', token, 'worker', worker, 'seq', 0)
-      add_grant(id, token, 'organic', job[2], attempt, job[3], job[4], redis.call('GET', payload_key(id)))
+      add_grant(id, token, 'organic', job[2], attempt, job[3], job[4], try('GET', payload_key(id)))
     end
   end
   if redis.call('EXISTS', organic_key) == 1 then redis.call('ZADD', wake_organic_key, 0, 'organic') end
@@ -69,17 +71,11 @@ local function pace_allows(wanted)
   return math.min(wanted, math.floor(math.max(tokens, 0))), tokens, rate
 end
 
-local function skip(id, period, task, miner, reason)
-  redis.call('XADD', ledger_key, '*', 'v', 1, 'type', 'skip', 'job', id, 'reason', reason)
-  redis.call('HINCRBY', counts_key, 'skip', 1)
-  redis.call('HINCRBY', period_key(period), reason == 'expired' and 'expired' or 'skipped', 1)
-end
-
 local period_ends = {}
 -- Why a due query is not to be sent; nil when it is.
 local function skip_reason(period, task, miner)
   if period_ends[period] == nil then
-    period_ends[period] = tonumber(redis.call('HGET', period_key(period), 'end') or '0')
+    period_ends[period] = period_end(period)
   end
   if now >= period_ends[period] then return 'expired' end
   local pair = task .. ':' .. miner
@@ -101,11 +97,14 @@ local function claim_synthetics()
     if period then
       local reason = skip_reason(period, task, miner)
       if reason then
-        skip(id, period, task, miner, reason)
-        redis.call('DEL', job_key(id))
+        skip_query(id, period, reason)
       else
         local token, hash = grant(id, synthetic_lease), job_key(id)
-        local attempt = redis.call('HINCRBY', hash, 'attempt', 1)
+        local attempt = try('HINCRBY', hash, 'attempt', 1)
+        if not attempt then
+          redis.call('DEL', hash)
+          attempt = redis.call('HINCRBY', hash, 'attempt', 1)
+        end
         redis.call('HSET', hash, 'v', 1, 'kind', 'synthetic', 'state', 'running', 'task', task, 'token', token,
           'worker', worker)
         add_grant(id, token, 'synthetic', task, attempt)
@@ -133,4 +132,6 @@ claim_organics()
 synthetic_max = math.min(synthetic_max, organic_max - #granted)
 claim_synthetics()
 redis.call('HSET', worker_hash, 'request', request, 'granted', table.concat(granted, ' '), 'claimed', now)
+-- A worker that dies before its first heartbeat must be missed too.
+redis.call('PEXPIRE', worker_hash, math.max(organic_lease, synthetic_lease), 'NX')
 return reply

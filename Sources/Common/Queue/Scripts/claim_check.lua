@@ -1,43 +1,67 @@
 -- claim_check: lease one answer to the worker that serves a checking server.
 -- Guarantee: as claim; among the oldest 100 answers of a task the one whose miner has fewest verdicts is
---   taken; the task is the one named first that has any.
+--   taken; the task is the one named first that has any. A repeat with the same nonce grants nothing new and
+--   returns what the first call granted. Without a grant the marker says when the next answer may be taken.
 -- KEYS lease, paused, verdicts, checks, wake:check
 -- ARGS 1 worker id  2 nonce  3 lease, ms  4 list of tasks in order of preference (0…100)
 -- RETURNS {} | {id, token, task, attempt, remote task id or '', fields of the attempt, answer}
 local worker, nonce, lease = take(), take(), take_int()
 local tasks = take_list()
-if redis.call('SISMEMBER', paused_key, 'check') == 1 then return {} end
 local now = now_ms()
+local worker_hash, token = worker_key(worker), nonce .. '.1'
+
+local known = redis.call('HMGET', worker_hash, 'check_nonce', 'check')
+if known[1] == nonce then
+  local job = redis.call('HMGET', job_key(known[2] or ''), 'state', 'token', 'task', 'attempt', 'remote', 'fields')
+  if job[1] ~= 'running' or job[2] ~= token then return {} end
+  local answer = redis.call('GET', answer_key(known[2])) or ''
+  return {known[2], token, job[3], tonumber(job[4]), job[5] or '', cmsgpack.unpack(job[6]), answer}
+end
+if redis.call('SISMEMBER', paused_key, 'check') == 1 then return {} end
 
 local function fewest(task)
   local ids = redis.call('ZRANGE', check_key(task), '-inf', now, 'BYSCORE', 'LIMIT', 0, 100)
   local best, least
   for _, id in ipairs(ids) do
-    local hotkey = redis.call('HGET', job_key(id), 'hotkey')
+    local hotkey = try('HGET', job_key(id), 'hotkey')
     local count = tonumber(redis.call('HGET', verdicts_key, task .. '|' .. (hotkey or '')) or '0')
     if not least or count < least then best, least = id, count end
   end
   return best
 end
 
-for index = 1, math.min(#tasks, 100) do
-  local task = tasks[index]
-  local id = fewest(task)
-  if id then
+-- An answer of the task with all that belongs to it; one that lost something is dropped.
+local function take_one(task)
+  for _ = 1, 10 do
+    local id = fewest(task)
+    if not id then return nil end
     redis.call('ZREM', check_key(task), id)
     redis.call('HINCRBY', checks_key, 'waiting:' .. task, -1)
-    local hash = job_key(id)
-    local job = redis.call('HMGET', hash, 'remote', 'fields')
-    local answer = redis.call('GET', answer_key(id))
-    if job[2] and answer then
-      local attempt = redis.call('HINCRBY', hash, 'attempt', 1)
-      local token = nonce .. '.1'
-      redis.call('HSET', hash, 'state', 'running', 'token', token, 'worker', worker)
-      redis.call('ZADD', lease_key, now + lease, id)
-      redis.call('ZADD', wake_check_key, 0, 'check')
-      return {id, token, task, attempt, job[1] or '', cmsgpack.unpack(job[2]), answer}
-    end
-    redis.call('UNLINK', hash, answer_key(id))
+    local job = try('HMGET', job_key(id), 'remote', 'fields', 'size') or {}
+    local answer = try('GET', answer_key(id))
+    if job[2] and answer then return id, job, answer end
+    redis.call('HINCRBY', checks_key, 'bytes', -tonumber(job[3] or '0'))
+    redis.call('UNLINK', job_key(id), answer_key(id))
   end
 end
+
+local wake = nil
+for index = 1, math.min(#tasks, 100) do
+  local task = tasks[index]
+  local id, job, answer = take_one(task)
+  if id then
+    local hash = job_key(id)
+    local attempt = redis.call('HINCRBY', hash, 'attempt', 1)
+    redis.call('HSET', hash, 'state', 'running', 'token', token, 'worker', worker)
+    redis.call('ZADD', lease_key, now + lease, id)
+    redis.call('ZADD', wake_check_key, 0, 'check')
+    redis.call('HSET', worker_hash, 'check_nonce', nonce, 'check', id)
+    -- A worker that dies before its first heartbeat must be missed too.
+    redis.call('PEXPIRE', worker_hash, lease, 'NX')
+    return {id, token, task, attempt, job[1] or '', cmsgpack.unpack(job[2]), answer}
+  end
+  local head = redis.call('ZRANGE', check_key(task), 0, 0, 'WITHSCORES')
+  if head[2] then wake = math.min(wake or tonumber(head[2]), tonumber(head[2])) end
+end
+if wake then redis.call('ZADD', wake_check_key, wake, 'check') end
 return {}

@@ -6,8 +6,11 @@
 local token, period = take(), take()
 local miners = take_list()
 if not leads('producer', token) then return -1 end
-local count = 0
+local left, volume, count = redis.call('PTTL', period_key(period)), volume_key(period), 0
+-- Without its period, or beyond its life, the record would stay for ever.
+if left == -2 then return 0 end
 for index = 1, math.min(#miners, 100) do
-  count = count + redis.call('HSETNX', volume_key(period), 'gone:' .. miners[index], 1)
+  count = count + redis.call('HSETNX', volume, 'gone:' .. miners[index], 1)
 end
+if left > 0 then redis.call('PEXPIRE', volume, left) end
 return count

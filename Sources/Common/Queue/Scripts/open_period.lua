@@ -7,7 +7,9 @@
 -- RETURNS {'stale'} without the role, else {'stored' | 'known', snapshot, seed}
 local token, period = take(), take()
 local first, last, planned, snapshot, seed = take_int(), take_int(), take_int(), take(), take()
-local rate, burst = take(), take()
+local rate, burst = tonumber(take()), tonumber(take())
+if not rate or not burst or rate ~= rate or burst ~= burst then error('the pace is no number') end
+rate, burst = math.min(math.max(rate, 0.001), 1000000), math.min(math.max(burst, 1), 1000000)
 if not leads('producer', token) then return {'stale'} end
 local hash = period_key(period)
 local known = redis.call('HMGET', hash, 'snapshot', 'seed')

@@ -44,8 +44,9 @@ end
 local CRASHES_MAX = 3
 -- How long a finished organic job is remembered, and its reply kept, in seconds.
 local TOMBSTONE_SECONDS = 3600
--- Most entries of the dead list; the oldest make room.
+-- Most entries of the dead list, and most bytes of what they keep; the oldest make room.
 local DEAD_MAX = 10000
+local DEAD_BYTES_MAX = 67108864
 
 -- Most entries of the ledger; at this length no new work is taken, since nothing unread may be dropped.
 local LEDGER_MAX = 2000000
@@ -53,4 +54,50 @@ local LEDGER_MAX = 2000000
 -- Whether `token` holds the single role; a caller without it must not write.
 local function leads(role, token)
   return redis.call('GET', leader_key(role)) == token
+end
+
+-- The result of a command, or nil when it failed: one damaged key must not stop the work on all others.
+local function try(...)
+  local result = redis.pcall(...)
+  if type(result) == 'table' and result.err then return nil end
+  return result
+end
+
+-- The first millisecond after a period; 0 when its record is gone.
+local function period_end(period)
+  return tonumber(redis.call('HGET', period_key(period), 'end') or '0')
+end
+
+-- Counts a settled query. A late event must not bring back a record that expired: nothing would remove it.
+local function count_settled(period, field)
+  local key = period_key(period)
+  if redis.call('EXISTS', key) == 1 then redis.call('HINCRBY', key, field, 1) end
+end
+
+-- Settles a planned query that is not going to be sent. Needs the keys ledger and counts.
+local function skip_query(id, period, reason)
+  redis.call('XADD', ledger_key, '*', 'v', 1, 'type', 'skip', 'job', id, 'reason', reason)
+  redis.call('HINCRBY', counts_key, 'skip', 1)
+  count_settled(period, reason == 'expired' and 'expired' or 'skipped')
+  redis.call('DEL', job_key(id))
+end
+
+-- Takes a job out of the dead list's accounts; its bytes are the caller's again. Needs the keys dead,
+-- dead:bytes and checks.
+local function unbury(id)
+  redis.call('ZREM', dead_key, id)
+  redis.call('DECRBY', dead_bytes_key, tonumber(redis.call('HGET', job_key(id), 'kept') or '0'))
+  redis.call('HDEL', job_key(id), 'kept')
+end
+
+-- Drops a dead job. An organic is remembered as long as its reply can be, so that its id starts nothing new.
+local function forget_dead(id)
+  unbury(id)
+  local hash = job_key(id)
+  redis.call('UNLINK', payload_key(id), answer_key(id))
+  if redis.call('HGET', hash, 'kind') == 'organic' then
+    redis.call('EXPIRE', hash, TOMBSTONE_SECONDS)
+  else
+    redis.call('UNLINK', hash)
+  end
 end

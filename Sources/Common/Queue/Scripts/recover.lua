@@ -1,9 +1,10 @@
 -- recover: take jobs back whose lease ran out, and restore markers that were lost.
 -- Guarantee: a job with a live lease is not touched; a job is taken back once; no attempt is burned; a crash
 --   counts only when the worker's heartbeat is gone, and the third one is the last. An organic whose reply
---   has content is not run again: it ends as interrupted.
--- KEYS lease, organic, organic:deadline, due, dead, ledger, counts, wake:organic, wake:due, wake:check,
---   recovering, checks
+--   has content is not run again: it ends as interrupted, with a neutral entry. A query whose period ended
+--   is settled as expired.
+-- KEYS lease, organic, organic:deadline, due, dead, dead:bytes, ledger, counts, wake:organic, wake:due,
+--   wake:check, recovering, checks, usage
 -- ARGS 1 least time between two passes, ms  2 most jobs (1…100)
 -- RETURNS {jobs taken back, jobs given up, organics interrupted, 1 when there may be more}, or {-1} when
 --   another worker's pass was too recent
@@ -18,8 +19,13 @@ local function give_up(id, kind, hash, reason)
   redis.call('HSET', hash, 'state', 'dead', 'reason', reason, 'finished', now)
   redis.call('HDEL', hash, 'token', 'worker')
   redis.call('ZADD', dead_key, now, id)
+  -- What a dead job keeps no longer counts against the answers that wait to be checked.
+  local kept = redis.call('STRLEN', payload_key(id)) + redis.call('STRLEN', answer_key(id))
+  redis.call('HSET', hash, 'kept', kept)
+  redis.call('INCRBY', dead_bytes_key, kept)
+  if kind == 'check' then redis.call('HINCRBY', checks_key, 'bytes', -kept) end
   local period = parse_synthetic(id)
-  if period then redis.call('HINCRBY', period_key(period), 'dead', 1) end
+  if period then count_settled(period, 'dead') end
   if kind == 'organic' then
     redis.call('XADD', reply_key(id), '*', 'end', 'dead', 'error', reason)
     redis.call('EXPIRE', reply_key(id), TOMBSTONE_SECONDS)
@@ -45,8 +51,13 @@ local function take_back(id, kind, hash, job)
   back = back + 1
 end
 
-local function interrupt(id, hash)
-  redis.call('XADD', reply_key(id), '*', 'end', 'interrupted', 'error', 'the worker stopped in mid-answer')
+local function interrupt(id, hash, job)
+  redis.call('XADD', ledger_key, '*', 'v', 1, 'type', 'dead', 'job', id, 'kind', 'organic',
+    'reason', 'interrupted')
+  redis.call('HINCRBY', counts_key, 'dead', 1)
+  redis.call('HINCRBY', usage_key, (job[9] or '') .. '|' .. (job[8] or '') .. '|requests', 1)
+  redis.call('XADD', reply_key(id), '*', 'end', 'interrupted', 'error', 'the worker stopped in mid-answer',
+    'pieces', job[10] or 0, 'bytes', job[11] or 0)
   redis.call('EXPIRE', reply_key(id), TOMBSTONE_SECONDS)
   redis.call('HSET', hash, 'state', 'interrupted', 'finished', now)
   redis.call('HDEL', hash, 'token', 'worker')
@@ -58,17 +69,21 @@ end
 local ids = redis.call('ZRANGE', lease_key, '-inf', now, 'BYSCORE', 'LIMIT', 0, limit)
 for _, id in ipairs(ids) do
   redis.call('ZREM', lease_key, id)
-  local hash = job_key(id)
-  local job = redis.call('HMGET', hash, 'state', 'kind', 'worker', 'content', 'order', 'crashes', 'deadline', 'task')
+  local hash, period = job_key(id), parse_synthetic(id)
+  local job = try('HMGET', hash, 'state', 'kind', 'worker', 'content', 'order', 'crashes', 'deadline', 'task',
+    'account', 'seq', 'bytes') or {}
   if job[1] == 'running' then
     local crashes = tonumber(job[6] or '0')
     if redis.call('EXISTS', worker_key(job[3] or '')) == 0 then
       crashes = redis.call('HINCRBY', hash, 'crashes', 1)
     end
     if job[2] == 'organic' and job[4] then
-      interrupt(id, hash)
+      interrupt(id, hash, job)
     elseif crashes >= CRASHES_MAX then
       give_up(id, job[2], hash, 'left behind by ' .. crashes .. ' workers that died')
+    elseif period and now >= period_end(period) then
+      skip_query(id, period, 'expired')
+      back = back + 1
     else
       take_back(id, job[2], hash, job)
     end
@@ -76,12 +91,18 @@ for _, id in ipairs(ids) do
 end
 if redis.call('EXISTS', organic_key) == 1 then redis.call('ZADD', wake_organic_key, 0, 'organic') end
 local head = redis.call('ZRANGE', due_key, 0, 0, 'WITHSCORES')
-if head[2] and tonumber(head[2]) <= now then redis.call('ZADD', wake_due_key, 'LT', head[2], 'due') end
-local excess = redis.call('ZCARD', dead_key) - DEAD_MAX
-if excess > 0 then
-  for _, id in ipairs(redis.call('ZRANGE', dead_key, 0, math.min(excess, 100) - 1)) do
-    redis.call('ZREM', dead_key, id)
-    redis.call('UNLINK', job_key(id), payload_key(id), answer_key(id))
+if head[2] then redis.call('ZADD', wake_due_key, 'LT', head[2], 'due') end
+local lanes = redis.call('HGETALL', checks_key)
+for index = 1, #lanes, 2 do
+  if string.sub(lanes[index], 1, 8) == 'waiting:' and tonumber(lanes[index + 1]) > 0 then
+    redis.call('ZADD', wake_check_key, 'LT', now, 'check')
   end
+end
+for _ = 1, 100 do
+  local kept = tonumber(redis.call('GET', dead_bytes_key) or '0')
+  if redis.call('ZCARD', dead_key) <= DEAD_MAX and kept <= DEAD_BYTES_MAX then break end
+  local oldest = redis.call('ZRANGE', dead_key, 0, 0)[1]
+  if not oldest then break end
+  forget_dead(oldest)
 end
 return {back, dead, interrupted, #ids == limit and 1 or 0}

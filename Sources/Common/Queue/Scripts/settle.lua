@@ -1,7 +1,8 @@
 -- settle: end jobs, with the ledger entries of their attempts, the sample for checking and the reply's
 --   last entry, all or nothing for each job.
 -- Guarantee: only the holder of a job's token can end it, and only once; a planned query is counted once.
---   A job that was cancelled meanwhile takes its attempts as neutral entries and stays cancelled.
+--   A job that was cancelled meanwhile stays cancelled, and its last attempt is neutral for the miner.
+--   An organic's reply always gets a terminal entry.
 -- KEYS lease, ledger, counts, checks, wake:check, usage
 -- ARGS 1 count of jobs (1…50), then for each job:
 --      id, token, new state (done | failed | interrupted), attempts, for each attempt a list
@@ -26,9 +27,12 @@ end
 
 local function add_volume(attempt)
   local work = tonumber(attempt.work)
-  if work and work > 0 and attempt.miner then
-    redis.call('HINCRBY', volume_key(attempt.period), 'used:' .. attempt.task .. ':' .. attempt.miner, work)
-  end
+  if not work or work <= 0 or not attempt.miner then return end
+  local left, volume = redis.call('PTTL', period_key(attempt.period)), volume_key(attempt.period)
+  -- Work of a period that is gone counts for nothing, and its record would stay for ever.
+  if left == -2 then return end
+  redis.call('HINCRBY', volume, 'used:' .. attempt.task .. ':' .. attempt.miner, work)
+  if left > 0 then redis.call('PEXPIRE', volume, left) end
 end
 
 local function add_sample(sample, fields)
@@ -49,21 +53,32 @@ local function add_sample(sample, fields)
   redis.call('ZADD', wake_check_key, 0, 'check')
 end
 
+local function count(text) return math.floor(tonumber(text or '0') or 0) end
+
 local function end_organic(id, hash, state, last)
+  local entry = named(last)
+  if not entry['end'] then
+    last[#last + 1] = 'end'
+    last[#last + 1] = state
+  end
   redis.call('HSET', hash, 'state', state, 'finished', now)
   redis.call('HDEL', hash, 'token', 'worker')
-  redis.call('UNLINK', payload_key(id))
-  if #last > 0 then
-    redis.call('XADD', reply_key(id), '*', unpack(last))
-    redis.call('EXPIRE', reply_key(id), TOMBSTONE_SECONDS)
-    local entry = named(last)
-    local account = redis.call('HGET', hash, 'account')
-    local name = (account or '') .. '|' .. (redis.call('HGET', hash, 'task') or '') .. '|'
-    redis.call('HINCRBY', usage_key, name .. 'requests', 1)
-    redis.call('HINCRBY', usage_key, name .. 'prompt_tokens', tonumber(entry.prompt_tokens or '0'))
-    redis.call('HINCRBY', usage_key, name .. 'completion_tokens', tonumber(entry.completion_tokens or '0'))
-  end
   redis.call('EXPIRE', hash, TOMBSTONE_SECONDS)
+  redis.call('UNLINK', payload_key(id))
+  redis.call('XADD', reply_key(id), '*', unpack(last))
+  redis.call('EXPIRE', reply_key(id), TOMBSTONE_SECONDS)
+  local job = redis.call('HMGET', hash, 'account', 'task')
+  local name = (job[1] or '') .. '|' .. (job[2] or '') .. '|'
+  redis.call('HINCRBY', usage_key, name .. 'requests', 1)
+  redis.call('HINCRBY', usage_key, name .. 'prompt_tokens', count(entry.prompt_tokens))
+  redis.call('HINCRBY', usage_key, name .. 'completion_tokens', count(entry.completion_tokens))
+end
+
+-- The last attempt of a job that was cancelled says nothing about the miner.
+local function neutral(fields)
+  for index = 1, #fields, 2 do
+    if fields[index] == 'outcome' then fields[index + 1] = 'cancelled' end
+  end
 end
 
 local function settle_one(id, token, state, attempts, sample, last)
@@ -72,10 +87,12 @@ local function settle_one(id, token, state, attempts, sample, last)
   if job[2] ~= token then return 'lost' end
   if job[1] == 'cancelled' then
     redis.call('HDEL', hash, 'token')
+    if #attempts > 0 then neutral(attempts[#attempts]) end
     for _, fields in ipairs(attempts) do write_attempt(fields) end
     return 'cancelled'
   end
-  if job[1] ~= 'running' then return 'lost' end
+  local period = parse_synthetic(id)
+  if job[1] ~= 'running' or (job[3] ~= 'organic' and not period) then return 'lost' end
   for _, fields in ipairs(attempts) do
     write_attempt(fields)
     add_volume(named(fields))
@@ -86,7 +103,7 @@ local function settle_one(id, token, state, attempts, sample, last)
     end_organic(id, hash, state, last)
   else
     redis.call('DEL', hash)
-    redis.call('HINCRBY', period_key(parse_synthetic(id)), state == 'done' and 'done' or 'failed', 1)
+    count_settled(period, state == 'done' and 'done' or 'failed')
   end
   return 'ok'
 end
@@ -94,7 +111,7 @@ end
 local jobs = {}
 for index = 1, math.min(take_int(), 50) do
   local job = {take(), take(), take(), {}}
-  for number = 1, take_int() do job[4][number] = take_list() end
+  for number = 1, math.min(take_int(), 100) do job[4][number] = take_list() end
   job[5], job[6] = take_list(), take_list()
   jobs[index] = job
 end

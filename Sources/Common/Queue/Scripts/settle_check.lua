@@ -5,15 +5,19 @@
 -- RETURNS 1, or 0 when the lease was lost
 local id, token, state, score = take(), take(), take(), take()
 local hash = job_key(id)
-local job = redis.call('HMGET', hash, 'state', 'token', 'fields', 'size', 'task', 'hotkey')
-if job[1] ~= 'running' or job[2] ~= token then return 0 end
-local fields = cmsgpack.unpack(job[3])
+local job = redis.call('HMGET', hash, 'state', 'token', 'fields', 'size', 'task', 'hotkey', 'kind')
+if job[1] ~= 'running' or job[2] ~= token or job[7] ~= 'check' then return 0 end
+local fields, size = job[3] and cmsgpack.unpack(job[3]) or {}, tonumber(job[4] or '0')
+redis.call('ZREM', lease_key, id)
+redis.call('UNLINK', hash, answer_key(id))
+redis.call('HINCRBY', checks_key, 'bytes', -size)
+redis.call('HINCRBY', checks_key, state, 1)
 redis.call('XADD', ledger_key, '*', 'v', 1, 'type', 'verdict', 'check', id, 'state', state, 'score', score,
   unpack(fields))
 redis.call('HINCRBY', counts_key, 'verdict', 1)
-if state == 'judged' then redis.call('HINCRBY', verdicts_key, job[5] .. '|' .. job[6], 1) end
-redis.call('HINCRBY', checks_key, state, 1)
-redis.call('HINCRBY', checks_key, 'bytes', -tonumber(job[4]))
-redis.call('ZREM', lease_key, id)
-redis.call('UNLINK', hash, answer_key(id))
+if state == 'judged' and job[5] and job[6] then
+  redis.call('HINCRBY', verdicts_key, job[5] .. '|' .. job[6], 1)
+  -- Counted anew each day: fairness needs no more, and hotkeys come and go.
+  redis.call('EXPIRE', verdicts_key, 86400, 'NX')
+end
 return 1

@@ -4,11 +4,12 @@
 -- KEYS organic, organic:deadline, wake:organic, paused, admission, tasks, ledger
 -- ARGS 1 id  2 task  3 payload  4 account or ''  5 time allowed until the answer is complete, ms (0: none)
 --      6 stream flag (0|1)  7 most waiting organics  8 most payload bytes
--- RETURNS {'created'} | {'duplicate', state} | {'refused', 'bad_id' | 'unknown_task' | 'too_large' | 'full' |
---   'paused'}
+-- RETURNS {'created'} | {'duplicate', state} | {'refused', 'bad_id' | 'bad_account' | 'unknown_task' |
+--   'too_large' | 'full' | 'paused'}
 local id, task, payload, account = take(), take(), take(), take()
 local allowed, stream, waiting_max, bytes_max = take_int(), take_int(), take_int(), take_int()
 if #id < 1 or #id > 64 or string.find(id, '[^%w_.-]') then return {'refused', 'bad_id'} end
+if #account > 128 or string.find(account, '|', 1, true) then return {'refused', 'bad_account'} end
 local hash = job_key(id)
 local state = redis.call('HGET', hash, 'state')
 if state then return {'duplicate', state} end

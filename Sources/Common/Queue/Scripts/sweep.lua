@@ -6,17 +6,14 @@
 local token, period, limit = take(), take(), math.min(take_int(), 100)
 if not leads('producer', token) then return -1 end
 local now = now_ms()
-local last = tonumber(redis.call('HGET', period_key(period), 'end') or '0')
+local last = period_end(period)
 if now < last then return -2 end
 local count = 0
 for _, id in ipairs(redis.call('ZRANGE', due_key, '-inf', '(' .. last, 'BYSCORE', 'LIMIT', 0, limit)) do
   local owner = parse_synthetic(id)
   if owner and tonumber(owner) <= tonumber(period) then
     redis.call('ZREM', due_key, id)
-    redis.call('DEL', job_key(id))
-    redis.call('XADD', ledger_key, '*', 'v', 1, 'type', 'skip', 'job', id, 'reason', 'expired')
-    redis.call('HINCRBY', counts_key, 'skip', 1)
-    redis.call('HINCRBY', period_key(owner), 'expired', 1)
+    skip_query(id, owner, 'expired')
     count = count + 1
   end
 end

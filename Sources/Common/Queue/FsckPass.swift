@@ -1,0 +1,168 @@
+/// One look at the whole queue. ``Fsck`` says what holds.
+@IO
+final class FsckPass {
+  let queue: JobQueue
+  let keys: Keys
+  var report = FsckReport()
+  /// Queries that are due or running, by period.
+  var inFlight: [PeriodID: Int] = [:]
+  /// What the ledger says of the periods whose beginning it still holds.
+  var tallies: [PeriodID: FsckTally] = [:]
+  /// Periods that have a record.
+  var periods: Set<PeriodID> = []
+  private var lanes: Set<String> = []
+  private var laneCounts: [String: Int] = [:]
+  private var answerBytes = 0
+  private var deadBytes = 0
+  private static let page = 100
+
+  init(_ queue: JobQueue) {
+    self.queue = queue
+    keys = queue.keys
+  }
+
+  // MARK: places
+
+  /// Every member of every place, with its job.
+  func walkPlaces() async throws(RedisError) {
+    for place in [Keys.Fixed.organic, .organicDeadline, .due, .lease, .dead] {
+      try await walk(keys.fixed(place)) { job in
+        self.report.count(place.rawValue)
+        self.tally(job, in: place)
+      }
+    }
+  }
+
+  private func tally(_ job: FsckJob, in place: Keys.Fixed) {
+    if place == .due || place == .lease, let planned = SyntheticJob(id: job.id) {
+      inFlight[planned.period, default: 0] += 1
+    }
+    if place == .lease, job.kind == .check { answerBytes += job.size }
+    if place == .dead { deadBytes += job.kept }
+  }
+
+  private func walk(_ key: String, _ body: (FsckJob) -> Void) async throws(RedisError) {
+    var start = 0
+    while true {
+      let reply = try await queue.redis.send(
+        "ZRANGE", key, String(start), String(start + FsckPass.page - 1))
+      let ids = (reply.elements ?? []).compactMap(\.text)
+      if ids.isEmpty { return }
+      for job in try await queue.inspect(ids[...]) {
+        job.check(&report)
+        body(job)
+      }
+      start += FsckPass.page
+    }
+  }
+
+  // MARK: keys
+
+  /// Every key of the shard: what no place names must be remembered for a while only.
+  func walkKeys() async throws(RedisError) {
+    var cursor = "0"
+    repeat {
+      let reply = try await queue.redis.send(
+        "SCAN", cursor, "MATCH", keys.prefix + "*", "COUNT", "500")
+      guard let items = reply.elements, items.count == 2, let next = items[0].text else {
+        throw RedisError(.unexpectedReply, "SCAN answered \(reply)")
+      }
+      cursor = next
+      try await check((items[1].elements ?? []).compactMap(\.text))
+    } while cursor != "0"
+    for task in lanes {
+      try await walk(keys.check(task)) { job in
+        self.report.count("check")
+        self.laneCounts[task, default: 0] += 1
+        self.answerBytes += job.size
+      }
+    }
+  }
+
+  private func check(_ found: [String]) async throws(RedisError) {
+    var ids: Set<String> = []
+    for key in found {
+      let name = key.dropFirst(keys.prefix.count)
+      let parts = name.split(separator: ":", maxSplits: 1).map(String.init)
+      guard parts.count == 2 else { continue }
+      switch parts[0] {
+      case "job", "payload", "answer": ids.insert(parts[1])
+      case "reply":
+        ids.insert(parts[1])
+        try await checkReply(parts[1])
+      case "check": lanes.insert(parts[1])
+      case "period": if let period = PeriodID(parts[1]) { periods.insert(period) }
+      case "worker", "leader": try await checkLife(key, String(name))
+      case "wake" where parts[1].hasPrefix("worker:"): try await checkLife(key, String(name))
+      default: break
+      }
+    }
+    let sorted = ids.sorted()
+    for start in stride(from: 0, to: sorted.count, by: FsckPass.page) {
+      for job in try await queue.inspect(sorted[start..<min(start + FsckPass.page, sorted.count)]) {
+        // Those that stand in a place were checked there.
+        if job.places.isEmpty { job.check(&report) }
+        if job.type == "hash" { report.count("records") }
+      }
+    }
+  }
+
+  private func checkLife(_ key: String, _ name: String) async throws(RedisError) {
+    if try await queue.redis.send("PTTL", key).int == -1 {
+      report.add(.lifetime, name, "will stay for ever")
+    }
+  }
+
+  /// A reply has one terminal entry, the last one, and its pieces are numbered from 1 without a gap.
+  private func checkReply(_ id: String) async throws(RedisError) {
+    report.count("replies")
+    var start = "-"
+    var pieces = 0
+    var ends = 0
+    while true {
+      let page: RedisReply
+      do throws(RedisError) {
+        page = try await queue.redis.send("XRANGE", keys.reply(id), start, "+", "COUNT", "200")
+      } catch {
+        guard error.code == .server else { throw error }
+        return report.add(.damaged, id, "its reply is no stream")
+      }
+      let entries = page.elements ?? []
+      if entries.isEmpty { break }
+      for entry in entries {
+        guard let pair = entry.elements, pair.count == 2, let fields = pair[1].fields else { continue }
+        if ends > 0 { return report.add(.reply, id, "goes on after its end") }
+        if fields["end"] != nil {
+          ends += 1
+        } else {
+          pieces += 1
+          if fields["n"] != String(pieces) {
+            return report.add(.reply, id, "piece \(fields["n"] ?? "") in place of \(pieces)")
+          }
+        }
+        start = "(" + (pair[0].text ?? "")
+      }
+    }
+    if ends > 0 { try await checkLife(keys.reply(id), "reply:" + id) }
+  }
+
+  // MARK: counters
+
+  func checkCounters() async throws(RedisError) {
+    let reply = try await queue.redis.send("HGETALL", keys.fixed(.checks))
+    let counters = reply.fields ?? [:]
+    expect("checks bytes", counters["bytes"].flatMap(Int.init) ?? 0, answerBytes)
+    let waiting = counters.keys.filter { $0.hasPrefix("waiting:") }.map { String($0.dropFirst(8)) }
+    for task in lanes.union(waiting).sorted() {
+      let counted = counters["waiting:" + task].flatMap(Int.init) ?? 0
+      expect("checks waiting:" + task, counted, laneCounts[task] ?? 0)
+    }
+    let kept = try await queue.redis.send("GET", keys.fixed(.deadBytes))
+    expect("dead:bytes", kept.int ?? 0, deadBytes)
+  }
+
+  /// The difference is told, not the numbers: on a live queue it stays the same when it is real.
+  func expect(_ name: String, _ counted: Int, _ found: Int, _ kind: FsckReport.Kind = .counter) {
+    if counted != found { report.add(kind, name, "off by \(counted - found)") }
+  }
+}

@@ -1,0 +1,97 @@
+import Common
+import Foundation
+
+/// `vision submit`: pushes a user's request and prints the answer as it comes.
+enum SubmitCommand {
+  static let entry = VisionCommand.Entry(
+    name: "submit", about: "Send a request as a user would, and print the answer as it comes.",
+    settings: Connection.settings + [
+      Setting("task", .name, isRequired: true, help: "The task to ask."),
+      Setting("id", .name, help: "The request's id; drawn when it is not given."),
+      Setting("payload", .path, help: "A file with the JSON payload, instead of a prompt."),
+      Setting("account", .string(maxBytes: 64), default: "", help: "Whom the usage is counted for."),
+      Setting(
+        "deadline-ms", .milliseconds(0...3_600_000), default: "0",
+        help: "Time until the answer must be complete; 0 for no limit."),
+      Setting("json", .boolean, default: "false", help: "Print the reply's entries as JSON lines."),
+    ],
+    positionals: [.init("prompt", help: "What to ask.", isOptional: true)], work: run)
+
+  @IO private static func run(_ context: ServiceContext) async throws -> ExitCode {
+    let settings = context.settings
+    let payload = try payload(settings)
+    let id = settings.stringIfSet("id") ?? "cli-" + String(UInt64.random(in: 0 ... .max), radix: 36)
+    return try await Connection.withQueue(settings) { queue in
+      let result = try await queue.submit(
+        id: id, task: settings.string("task"), payload: payload, account: settings.string("account"),
+        allowedMilliseconds: settings.int("deadline-ms"))
+      if case .refused(let reason) = result {
+        throw Connection.Failure(description: "refused: \(reason)", exitCode: .failed)
+      }
+      let cancel = context.stopping.onFire { Task { @IO in _ = try? await queue.cancel(id: id) } }
+      defer { context.stopping.forget(cancel) }
+      return try await follow(queue, id: id, asJSON: settings.bool("json"))
+    }
+  }
+
+  private static func payload(_ settings: Settings) throws -> [UInt8] {
+    if let path = settings.stringIfSet("payload") {
+      guard let data = FileManager.default.contents(atPath: path) else {
+        throw Connection.Failure(description: "the payload file \(path) cannot be read", exitCode: .usage)
+      }
+      return Array(data)
+    }
+    guard let prompt = settings.arguments.first, !prompt.isEmpty else {
+      throw Connection.Failure(description: "give a prompt, or a file with --payload", exitCode: .usage)
+    }
+    var json = JSONWriter()
+    json.beginObject()
+    json.member("prompt", prompt)
+    json.key("messages")
+    json.beginArray()
+    json.beginObject()
+    json.member("role", "user")
+    json.member("content", prompt)
+    json.endObject()
+    json.endArray()
+    json.endObject()
+    return json.bytes
+  }
+
+  /// Reads the reply from its beginning to its terminal entry.
+  @IO private static func follow(_ queue: JobQueue, id: String, asJSON: Bool) async throws -> ExitCode {
+    var after = "0"
+    while true {
+      let reply = try await queue.redis.send(
+        RedisCommand(
+          "XREAD", "COUNT", "100", "BLOCK", "2000", "STREAMS", queue.keys.reply(id), after))
+      for entry in reply[0]?[1]?.elements ?? [] {
+        guard let key = entry[0]?.text, let fields = entry[1]?.fields else { continue }
+        after = key
+        if asJSON {
+          print(JSON.object(fields.mapValues { .string($0) }).canonicalText())
+        } else if let data = fields["data"] {
+          print(text(of: data), terminator: "")
+        }
+        if let end = fields["end"] {
+          if !asJSON { print(end == "done" ? "" : "\n[\(end)] \(fields["error"] ?? "")") }
+          return end == "done" ? .ok : .failed
+        }
+      }
+      flushOutput()
+    }
+  }
+
+  /// The text of a piece of server-sent events; a piece of another form as it is.
+  private static func text(of piece: String) -> String {
+    guard piece.hasPrefix("data: ") else { return piece }
+    var result = ""
+    for line in piece.split(separator: "\n") where line.hasPrefix("data: {") {
+      result += ChatChunk.scan(Array(line.dropFirst(6).utf8)).text
+    }
+    return result
+  }
+}
+
+/// Makes what was printed visible at once.
+func flushOutput() { fflush(nil) }

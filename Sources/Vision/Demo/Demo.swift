@@ -1,0 +1,119 @@
+import Common
+import Foundation
+
+/// `vision demo`: the whole pipeline on this machine, for one short period, against simulated miners.
+enum Demo {
+  static let entry = VisionCommand.Entry(
+    name: "demo", about: "Run the whole pipeline for a short period against simulated miners.",
+    settings: [
+      Setting(
+        "period", .integer(10...3600), default: "60", help: "Length of the period, in seconds."),
+      Setting("miners", .integer(2...512), default: "24", help: "Simulated miners, cheats among them."),
+      Setting("seed", .integer(0...Int(Int32.max)), default: "7", help: "Seed of the miners' behaviour."),
+      Setting(
+        "profile", .choice(["vision", "nineteen"]), default: "vision", help: "The scoring profile."),
+      Setting("config", .path, help: "The task table; by default the one of the profile."),
+      Setting(
+        "redis-url", .url(schemes: ["redis", "unix"]),
+        help: "A Redis to use instead of one of the demo's own; its data is left alone, under a namespace."),
+      Setting("workers", .integer(1...16), default: "2", help: "Query worker processes."),
+      Setting(
+        "organics-per-second", .decimal(0...100), default: "2", help: "Users' requests beside the tests."),
+      Setting(
+        "kill-worker-after", .integer(0...3600), default: "0",
+        help: "Kill one query worker with SIGKILL after so many seconds of the period; 0 for never."),
+      Setting(
+        "stop-redis-after", .integer(0...3600), default: "0",
+        help: "Stop Redis for 5 seconds after so many seconds of the period; 0 for never."),
+      Setting("keep", .boolean, default: "false", help: "Keep the folder with logs and results."),
+    ], work: run)
+
+  /// How long past the period's end the weights may take, in seconds: the longest task, its lease, the
+  /// checks that wait, the fold.
+  static let closingSecondsMax = 150
+
+  @IO private static func run(_ context: ServiceContext) async throws -> ExitCode {
+    let folder = try DemoFolder()
+    defer { if !context.settings.bool("keep") { folder.remove() } }
+    let stack = try DemoStack(context: context, folder: folder)
+    do {
+      try await stack.start()
+      let outcome = try await follow(context, stack)
+      await stack.stop()
+      if context.settings.bool("keep") { print("logs and results are in \(folder.path)") }
+      return outcome
+    } catch {
+      await stack.stop()
+      folder.showLogTails()
+      throw error
+    }
+  }
+
+  /// Watches the period to its end, then judges it.
+  @IO private static func follow(_ context: ServiceContext, _ stack: DemoStack) async throws -> ExitCode {
+    let queue = stack.queue
+    let view = DemoView(queue: queue)
+    let organics = DemoOrganics(queue: queue, tasks: stack.config.tasks)
+    let traffic = Task { @IO in
+      await organics.run(perSecond: context.settings.double("organics-per-second"), until: stack.ending)
+    }
+    let faults = Task { @IO in await DemoFaults.run(context.settings, stack) }
+    defer {
+      traffic.cancel()
+      faults.cancel()
+    }
+    let limit = Monotonic.now().advanced(
+      milliseconds: (context.settings.int("period") + closingSecondsMax + 30) * 1000)
+    while true {
+      if context.stopping.isFired { throw DemoFailure("stopped before the weights were computed") }
+      if let failed = stack.failedProcess { throw DemoFailure(failed) }
+      if Monotonic.now() > limit { throw DemoFailure("no weights in time; see the logs") }
+      if let snapshot = try? await view.refresh(organics) {
+        view.show(snapshot)
+        if snapshot.isPeriodOver { stack.ending.fire() }
+        if snapshot.hasWeights { break }
+      }
+      await EventLoop.shared.sleep(milliseconds: 500)
+    }
+    stack.ending.fire()
+    await traffic.value
+    view.finish()
+    return try await DemoReport(queue: queue, folder: stack.folder, period: view.period).judge()
+  }
+}
+
+/// Why a demo did not succeed.
+struct DemoFailure: Error, CustomStringConvertible {
+  let description: String
+
+  init(_ description: String) { self.description = description }
+}
+
+/// The demo's folder for sockets, logs and results.
+struct DemoFolder {
+  let path: String
+
+  init() throws {
+    let pattern = FileManager.default.temporaryDirectory.path + "/vision-demo-XXXXXX"
+    var template = Array(pattern.utf8CString)
+    guard mkdtemp(&template) != nil else {
+      throw DemoFailure("no folder can be made: \(pattern)")
+    }
+    path = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+  }
+
+  /// The path of a file in the folder.
+  func file(_ name: String) -> String { path + "/" + name }
+
+  func remove() { try? FileManager.default.removeItem(atPath: path) }
+
+  /// Prints the last lines of each log that holds any.
+  func showLogTails() {
+    let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
+    for name in names.sorted() where name.hasSuffix(".log") {
+      guard let text = try? String(contentsOfFile: file(name), encoding: .utf8), !text.isEmpty else { continue }
+      let lines = text.split(separator: "\n").suffix(5)
+      print("\(name):\n  " + lines.joined(separator: "\n  "))
+    }
+  }
+}

@@ -1,0 +1,155 @@
+import Common
+import Foundation
+
+/// Judges a demo when its weights are there: the weights beside the truth, and the balance.
+@IO
+struct DemoReport {
+  let queue: JobQueue
+  let folder: DemoFolder
+  let period: PeriodID?
+
+  /// The least rank correlation of weights and truth.
+  nonisolated static let correlationMin = 0.9
+
+  /// One miner, as it is and as it was weighed.
+  struct Line: Equatable {
+    var hotkey: String
+    var uid: Int
+    var behaviour: String
+    var twin: String?
+    var truth: Double
+    var weight: Double
+  }
+
+  /// Prints the table and the balance. `ok` when all holds.
+  func judge() async throws -> ExitCode {
+    guard let period, let record = try await queue.periodRecord(period) else {
+      throw DemoFailure("no period was opened")
+    }
+    let lines = try await lines()
+    show(lines)
+    var problems = balanceProblems(record, try await settledInLedger(period))
+    problems += DemoReport.problems(lines)
+    let fsck = try await Fsck(queue).run()
+    problems += fsck.problems.map { "fsck: \($0)" }
+    for problem in problems { print("PROBLEM \(problem)") }
+    print(problems.isEmpty ? "all holds" : "\(problems.count) problems")
+    return problems.isEmpty ? .ok : .failed
+  }
+
+  // MARK: weights and truth
+
+  private func lines() async throws -> [Line] {
+    guard let data = FileManager.default.contents(atPath: folder.file("truth.json")),
+      case .array(let miners)? = try JSON(parsing: data)["miners"]
+    else { throw DemoFailure("the ground truth cannot be read") }
+    let weights = try await queue.redis.send("HGETALL", queue.keys.fixed(.weights)).fields ?? [:]
+    return try miners.map { miner in
+      guard let hotkey = miner["hotkey"]?.text, let uid = miner["uid"]?.int,
+        let behaviour = miner["behaviour"]?.text, let truth = miner["honest_value"]?.double
+      else { throw DemoFailure("the ground truth lacks a field") }
+      let stored = try weights[hotkey].map { try JSON(parsing: Data($0.utf8)) }
+      return Line(
+        hotkey: hotkey, uid: uid, behaviour: behaviour, twin: miner["twin_of"]?.text, truth: truth,
+        weight: stored?["weight"]?.double ?? 0)
+    }
+  }
+
+  private func show(_ lines: [Line]) {
+    print(" uid  hotkey        behaviour            truth   weight")
+    for line in lines.sorted(by: { $0.weight > $1.weight }) {
+      let name = line.behaviour.padding(toLength: 16, withPad: " ", startingAt: 0)
+      let truth = String(format: "%9.4f%9.4f", line.truth, line.weight)
+      print(String(format: "%4d  ", line.uid) + line.hotkey.prefix(12) + "  " + name + truth)
+    }
+    print(String(format: "rank correlation of weight and truth %.3f", DemoReport.spearman(lines)))
+  }
+
+  /// What does not hold of the weights.
+  nonisolated static func problems(_ lines: [Line]) -> [String] {
+    var problems: [String] = []
+    let correlation = spearman(lines)
+    if correlation < correlationMin {
+      problems.append(
+        String(format: "rank correlation %.3f is below %.1f", correlation, correlationMin))
+    }
+    let weights = Dictionary(lines.map { ($0.hotkey, $0.weight) }, uniquingKeysWith: { first, _ in first })
+    for line in lines where line.behaviour != "honest" {
+      guard let twin = line.twin, let honest = weights[twin] else { continue }
+      if line.weight >= honest {
+        problems.append("the miner that \(line.behaviour) earns no less than its honest twin")
+      }
+    }
+    let sum = lines.reduce(0) { $0 + $1.weight }
+    if abs(sum - 1) > 1e-6 { problems.append("the weights sum to \(sum)") }
+    return problems
+  }
+
+  /// Spearman's rank correlation of truth and weight, ties with average ranks; 0 when either is constant.
+  nonisolated static func spearman(_ lines: [Line]) -> Double {
+    let left = ranks(lines.map(\.truth))
+    let right = ranks(lines.map(\.weight))
+    let mean = Double(lines.count + 1) / 2
+    var both = 0.0
+    var leftSquares = 0.0
+    var rightSquares = 0.0
+    for (first, second) in zip(left, right) {
+      both += (first - mean) * (second - mean)
+      leftSquares += (first - mean) * (first - mean)
+      rightSquares += (second - mean) * (second - mean)
+    }
+    guard leftSquares > 0, rightSquares > 0 else { return 0 }
+    return both / (leftSquares * rightSquares).squareRoot()
+  }
+
+  nonisolated private static func ranks(_ values: [Double]) -> [Double] {
+    let order = values.indices.sorted { values[$0] < values[$1] }
+    var ranks = [Double](repeating: 0, count: values.count)
+    var start = 0
+    while start < order.count {
+      var end = start
+      while end + 1 < order.count, values[order[end + 1]] == values[order[start]] { end += 1 }
+      for index in start...end { ranks[order[index]] = Double(start + end) / 2 + 1 }
+      start = end + 1
+    }
+    return ranks
+  }
+
+  // MARK: balance
+
+  /// How often each planned query was settled in the ledger, and how.
+  private func settledInLedger(_ period: PeriodID) async throws -> [SyntheticJob: Int] {
+    var counts: [SyntheticJob: Int] = [:]
+    var cursor = ""
+    while true {
+      let records = try await queue.readLedger(after: cursor, limit: 1000)
+      for record in records {
+        cursor = record.id
+        var job: SyntheticJob?
+        switch record.entry {
+        case .attempt(let attempt): if attempt.settles { job = SyntheticJob(id: attempt.job) }
+        case .skipped(let skip): job = skip.job
+        case .dead(let dead): job = SyntheticJob(id: dead.job)
+        default: break
+        }
+        if let job, job.period == period { counts[job, default: 0] += 1 }
+      }
+      if records.count < 1000 { return counts }
+    }
+  }
+
+  private func balanceProblems(_ record: PeriodRecord, _ settled: [SyntheticJob: Int]) -> [String] {
+    let parts = PeriodRecord.settledNames.map { "\($0) \(record.settled[$0] ?? 0)" }
+    print("planned \(record.planned) = " + parts.joined(separator: " + "))
+    var problems: [String] = []
+    if record.planned != record.settledCount {
+      problems.append("\(record.planned) queries were planned and \(record.settledCount) settled")
+    }
+    let twice = settled.filter { $0.value > 1 }
+    if !twice.isEmpty { problems.append("\(twice.count) queries are settled twice in the ledger") }
+    if settled.count != record.planned {
+      problems.append("\(settled.count) of \(record.planned) queries are settled in the ledger")
+    }
+    return problems
+  }
+}

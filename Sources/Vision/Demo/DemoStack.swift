@@ -1,0 +1,207 @@
+import Common
+import Foundation
+
+/// The processes of a demo.
+@IO
+final class DemoStack {
+  private let context: ServiceContext
+  let folder: DemoFolder
+  private let namespace = "vision-demo-" + String(UInt32.random(in: 0 ... .max), radix: 36)
+  private var children: [(name: String, process: ChildProcess)] = []
+  private var isStopping = false
+  private var expectedDeaths: Set<Int32> = []
+  /// The task table.
+  let config: SubnetConfig
+  private let configPath: String
+  /// The demo's queue.
+  let queue: JobQueue
+  private let redisURL: String
+  /// How the demo's own Redis is started; empty when it uses another.
+  private let redisArguments: [String]
+  /// Fires when users' traffic is to end.
+  let ending = Signal()
+
+  init(context: ServiceContext, folder: DemoFolder) throws {
+    self.context = context
+    self.folder = folder
+    configPath = try Files.config(context.settings)
+    config = try Files.loadConfig(configPath)
+    if let url = context.settings.stringIfSet("redis-url") {
+      redisURL = url
+      redisArguments = []
+    } else {
+      let socket = folder.file("redis.sock")
+      guard socket.utf8.count < 108 else { throw DemoFailure("the path \(socket) is too long for a socket") }
+      redisURL = "unix://" + socket
+      redisArguments = [
+        "redis-server", try Files.find("redis.conf"), "--port", "0", "--unixsocket", socket, "--dir",
+        folder.path, "--daemonize", "no", "--maxmemory", "1gb", "--logfile", "",
+      ]
+    }
+    let redis = RedisClient(address: try RedisAddress(url: redisURL), options: .init(name: "vision-demo"))
+    queue = JobQueue(redis: redis, keys: Keys(namespace: namespace))
+  }
+
+  /// The name of a process that ended by itself; nil while all run.
+  var failedProcess: String? {
+    for child in children where child.process.status != nil {
+      guard !expectedDeaths.contains(child.process.pid) else { continue }
+      return "\(child.name) ended by itself: \(child.process.status.map(\.description) ?? "")"
+    }
+    return nil
+  }
+
+  /// The processes whose name begins with `prefix` and that run.
+  func running(_ prefix: String) -> [ChildProcess] {
+    children.filter { $0.name.hasPrefix(prefix) && $0.process.status == nil }.map(\.process)
+  }
+
+  // MARK: start
+
+  func start() async throws {
+    let settings = context.settings
+    if ownsRedis { try spawnRedis() }
+    try await startSimulator()
+    let checker = try await portOf(file: "checker.port")
+    let common = ["--redis-url", redisURL, "--namespace", namespace, "--config", configPath]
+    try spawn(
+      "producer",
+      ["vision-producer"] + common + [
+        "--roster-file", folder.file("roster.json"), "--period-seconds", settings.string("period"),
+        "--periods", "1",
+      ])
+    for number in 1...settings.int("workers") {
+      try spawn("worker-\(number)", ["vision-workers"] + common + ["--lanes", "query", "--grace-ms", "2000"])
+    }
+    try spawn(
+      "checker-worker",
+      ["vision-workers"] + common + [
+        "--lanes", "check", "--check-servers", "http://127.0.0.1:\(checker)", "--check-poll-ms", "20",
+        "--check-busy-ms", "100", "--check-backoff-ms", "500",
+      ])
+    try spawn(
+      "aggregator", ["vision-aggregator"] + common + ["--weights-file", folder.file("weights.json")])
+  }
+
+  private func startSimulator() async throws {
+    let settings = context.settings
+    var miners = [
+      "vision-simulator", "miners", "--miners", settings.string("miners"), "--seed",
+      settings.string("seed"), "--config", configPath, "--profile", settings.string("profile"),
+      "--roster", folder.file("roster.json"), "--truth", folder.file("truth.json"),
+    ]
+    miners.append("--cheats")
+    try spawn("miners", miners)
+    try spawn(
+      "checking-server",
+      [
+        "vision-simulator", "checker", "--seed", settings.string("seed"), "--check-ms", "15",
+        "--port-file", folder.file("checker.port"),
+      ])
+    try await waitForFile("roster.json")
+  }
+
+  /// Starts the demo's Redis, also again after a fault.
+  func spawnRedis() throws {
+    let output = ChildProcess.Output.file(folder.file("redis.log"))
+    let command = ChildCommand(redisArguments, folder: folder.path)
+    children.append(("redis", try ChildProcess(command, stdout: output, stderr: output)))
+  }
+
+  /// Whether the demo has a Redis of its own.
+  var ownsRedis: Bool { !redisArguments.isEmpty }
+
+  private func spawn(_ name: String, _ arguments: [String]) throws {
+    var arguments = arguments
+    arguments[0] = Files.program(arguments[0])
+    let command = ChildCommand(arguments, adding: ["VISION_DIE_WITH_PARENT": "1"])
+    let output = ChildProcess.Output.file(folder.file(name + ".log"))
+    children.append((name, try ChildProcess(command, stdout: output, stderr: output)))
+  }
+
+  /// A process is about to be killed on purpose.
+  func expectDeath(of process: ChildProcess) { expectedDeaths.insert(process.pid) }
+
+  private func waitForFile(_ name: String) async throws {
+    for _ in 0..<200 {
+      if let size = try? FileManager.default.attributesOfItem(atPath: folder.file(name))[.size] as? Int,
+        size > 0
+      {
+        return
+      }
+      if let failed = failedProcess { throw DemoFailure(failed) }
+      await EventLoop.shared.sleep(milliseconds: 50)
+    }
+    throw DemoFailure("\(name) was not written in time")
+  }
+
+  private func portOf(file name: String) async throws -> Int {
+    try await waitForFile(name)
+    let text = (try? String(contentsOfFile: folder.file(name), encoding: .utf8)) ?? ""
+    guard let port = Int(text.trimmingCharacters(in: .whitespacesAndNewlines)) else {
+      throw DemoFailure("\(name) holds no port")
+    }
+    return port
+  }
+
+  // MARK: stop
+
+  /// Ends every process, Redis last, within five seconds.
+  func stop() async {
+    guard !isStopping else { return }
+    isStopping = true
+    ending.fire()
+    queue.redis.close()
+    let others = children.filter { $0.name != "redis" }.map(\.process)
+    for process in others { process.signal(SIGTERM) }
+    await end(others, graceMilliseconds: 3_000)
+    let redis = children.filter { $0.name == "redis" }.map(\.process)
+    await end(redis, graceMilliseconds: 1_000)
+  }
+
+  private func end(_ processes: [ChildProcess], graceMilliseconds: Int) async {
+    let tasks = processes.map { process in
+      Task { @IO in
+        if process.status == nil { _ = await process.terminate(graceMilliseconds: graceMilliseconds) }
+      }
+    }
+    for task in tasks { await task.value }
+  }
+}
+
+/// Where the demo finds programs and files.
+enum Files {
+  /// A program beside this one.
+  static func program(_ name: String) -> String {
+    let own = (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? ""
+    return (own as NSString).deletingLastPathComponent + "/" + name
+  }
+
+  /// A file of the project: in the working folder, or above the folder of the program.
+  static func find(_ name: String) throws -> String {
+    var folder = FileManager.default.currentDirectoryPath
+    if FileManager.default.fileExists(atPath: folder + "/" + name) { return folder + "/" + name }
+    folder = (program("") as NSString).deletingLastPathComponent
+    while folder.count > 1 {
+      if FileManager.default.fileExists(atPath: folder + "/" + name) { return folder + "/" + name }
+      folder = (folder as NSString).deletingLastPathComponent
+    }
+    throw DemoFailure("\(name) is missing: run the demo in the project's folder")
+  }
+
+  static func config(_ settings: Settings) throws -> String {
+    if let path = settings.stringIfSet("config") { return path }
+    return try find(settings.string("profile") == "nineteen" ? "examples/nineteen.json" : "vision.json")
+  }
+
+  static func loadConfig(_ path: String) throws -> SubnetConfig {
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw DemoFailure("\(path) cannot be read")
+    }
+    do throws(ConfigError) {
+      return try SubnetConfig(parsing: data)
+    } catch {
+      throw DemoFailure("\(path): \(error)")
+    }
+  }
+}

@@ -1,0 +1,57 @@
+import Common
+import Foundation
+
+/// The operator's program: `vision COMMAND …`.
+public enum VisionCommand {
+  /// One command.
+  struct Entry {
+    let name: String
+    let about: String
+    let settings: [Setting]
+    var positionals: [SettingsTable.Positional] = []
+    let work: @IO @Sendable (ServiceContext) async throws -> ExitCode
+  }
+
+  static let entries: [Entry] = [
+    Demo.entry, StatusCommand.entry, QueueCommands.pause, QueueCommands.resume, QueueCommands.cancel,
+    SubmitCommand.entry, QueueCommands.dead, FsckCommand.entry,
+  ]
+
+  /// Runs the command that the arguments name. Does not return.
+  public static func main() -> Never {
+    var arguments = Array(CommandLine.arguments.dropFirst())
+    guard let name = arguments.first, name != "--help", name != "-h", name != "help" else {
+      print(overview)
+      exit(arguments.isEmpty ? ExitCode.usage.rawValue : ExitCode.ok.rawValue)
+    }
+    if name == "--version" {
+      print("vision \(Version.current)")
+      exit(ExitCode.ok.rawValue)
+    }
+    guard let entry = entries.first(where: { $0.name == name }) else {
+      let known = entries.map(\.name).joined(separator: ", ")
+      let line = "vision: unknown command '\(name.prefix(40))'; the commands are \(known)\n"
+      FileHandle.standardError.write(Data(line.utf8))
+      exit(ExitCode.usage.rawValue)
+    }
+    arguments.removeFirst()
+    let table = SettingsTable(
+      program: "vision \(entry.name)", about: entry.about, settings: entry.settings,
+      positionals: entry.positionals)
+    Service.run(table, arguments: arguments, work: entry.work)
+  }
+
+  private static var overview: String {
+    let width = entries.map(\.name.count).max() ?? 0
+    let lines = entries.map { entry in
+      "  " + entry.name.padding(toLength: width + 2, withPad: " ", startingAt: 0) + entry.about
+    }
+    return """
+      usage: vision COMMAND [flags]
+
+      \(lines.joined(separator: "\n"))
+
+      vision COMMAND --help tells the flags of a command; vision --version the version.
+      """
+  }
+}

@@ -1,0 +1,166 @@
+import TestSupport
+import Testing
+
+@testable import Common
+
+@Suite("The queue under faults")
+struct QueueFaultTests {
+  @Test("a worker that dies before its first heartbeat is missed")
+  @IO func noHeartbeat() async throws {
+    try await QueueBench.run { bench in
+      try await bench.submit("a")
+      _ = try await bench.claim("fresh")
+      let life = try await bench.queue.redis.send("PTTL", bench.queue.keys.worker("fresh")).int ?? -1
+      #expect(life > 0 && life <= 15_000)
+    }
+  }
+
+  @Test("pieces are written once and without a gap, and a full reply stays full")
+  @IO func pieces() async throws {
+    try await QueueBench.run { bench in
+      try await bench.submit("a")
+      let grant = try #require(try await bench.claim().grants.first)
+      func append(_ first: Int, _ sizes: Int...) async throws -> LeaseResult {
+        let pieces = sizes.map { [UInt8](repeating: 65, count: $0) }
+        return try await bench.queue.append([("a", grant.token, first, pieces)], replyBytesMax: 10)[0]
+      }
+      #expect(try await append(2, 1) == .lost, "the first piece is missing")
+      #expect(try await append(1, 4, 4) == .ok)
+      #expect(try await append(2, 4, 1) == .ok)
+      #expect(try await append(4, 9) == .tooLarge)
+      #expect(try await append(5, 1) == .tooLarge, "not with a hole in it")
+      #expect(try await bench.reply("a").map { $0["n"] } == ["1", "2", "3"])
+    }
+  }
+
+  @Test("a reply that never got its first piece can be run again")
+  @IO func nothingWritten() async throws {
+    try await QueueBench.run { bench in
+      try await bench.submit("a")
+      let grant = try #require(try await bench.claim().grants.first)
+      let piece = [UInt8](repeating: 65, count: 20)
+      #expect(
+        try await bench.queue.append([("a", grant.token, 1, [piece])], replyBytesMax: 10) == [.tooLarge])
+      #expect(try await bench.queue.release([("a", grant.token, 0)]) == [.ok])
+      let next = try #require(try await bench.claim().grants.first)
+      #expect(try await bench.queue.append([("a", next.token, 1, [[65]])], replyBytesMax: 10) == [.ok])
+    }
+  }
+
+  @Test("a synthetic has no reply to write to")
+  @IO func syntheticReply() async throws {
+    try await QueueBench.run { bench in
+      _ = try await bench.plan(counts: [[1]])
+      let grant = try #require(try await bench.claim().grants.first)
+      #expect(
+        try await bench.queue.append([(grant.id, grant.token, 1, [[65]])], replyBytesMax: 10) == [.lost])
+    }
+  }
+
+  @Test("an organic's reply ends even when its worker forgot to say how")
+  @IO func forgottenEnd() async throws {
+    try await QueueBench.run { bench in
+      try await bench.submit("a", "b")
+      for (grant, last) in zip(try await bench.claim().grants, [[], [("completion_tokens", "many")]]) {
+        let end = Settlement(id: grant.id, token: grant.token, state: .done, attempts: [], last: last)
+        #expect(try await bench.queue.settle([end]) == [.ok])
+        #expect(try await bench.reply(grant.id).last?["end"] == "done")
+      }
+    }
+  }
+
+  @Test("one damaged record stops neither claims nor recovery")
+  @IO func damaged() async throws {
+    try await TestRedis.withQueue(clock: .testKey) { queue in
+      let bench = QueueBench(queue)
+      try await bench.pass(0)
+      try await bench.send("HSET", .tasks, "chat", "{}")
+      try await bench.submit("a", "b", "c")
+      let snapshot = try await bench.plan(counts: [[2]], lengthMilliseconds: 2)
+      try await bench.pass(1)
+      let query = "s:\(snapshot.id):chat:0:0"
+      for id in ["a", query] {
+        _ = try await queue.redis.send("DEL", queue.keys.job(id))
+        _ = try await queue.redis.send("SET", queue.keys.job(id), "damage")
+      }
+      let claimed = try await bench.claim(organics: 2).grants.map(\.id)
+      #expect(claimed == ["b", query, "s:\(snapshot.id):chat:0:1"])
+      _ = try await queue.redis.send("DEL", queue.keys.job("b"))
+      _ = try await queue.redis.send("SET", queue.keys.job("b"), "damage")
+      #expect(try await bench.claim(organics: 2).grants.map(\.id) == ["c"])
+      try await bench.pass(15_000)
+      #expect(try await bench.recover()?.takenBack == 3)
+    }
+  }
+
+  @Test(
+    "the dead list is bounded by count and by bytes, and its jobs stay known for as long as their replies")
+  @IO func deadBounds() async throws {
+    try await QueueBench.run { bench in
+      let large = [UInt8](repeating: 32, count: 7 << 20)
+      for index in 0..<10 {
+        _ = try await bench.queue.submit(id: "o\(index)", task: "chat", payload: large)
+      }
+      for _ in 1...3 {
+        _ = try await bench.claim()
+        try await bench.kill()
+        try await bench.pass(6_000)
+        try await bench.recover()
+      }
+      #expect(try await bench.send("ZCARD", .dead).int == 9)
+      #expect(try await bench.send("GET", .deadBytes).int ?? 0 <= 64 << 20)
+      #expect(try await bench.queue.revive(id: "o9", "drop") == "dropped")
+      for id in ["o0", "o9"] {
+        let again = try await bench.queue.submit(id: id, task: "chat", payload: [])
+        #expect(again == .duplicate(state: "dead"))
+        #expect(try await bench.reply(id).count == 1)
+      }
+      #expect(try await bench.queue.revive(id: "o8", "retry") == "retried")
+      #expect(try await bench.reply("o8").isEmpty)
+    }
+  }
+
+  @Test("a repeated checkpoint publishes once")
+  @IO func checkpointTwice() async throws {
+    try await QueueBench.run { bench in
+      #expect(try await bench.queue.lead(role: "aggregator", token: "t", lifeMilliseconds: 60_000))
+      let weights = JobQueue.Publication(
+        weights: ["hk", "1"], about: ["period", "1"], result: "{}", keep: 5)
+      for (from, to) in [("", "1-1"), ("1-1", "1-1"), ("1-1", "1-1"), ("", "1-1")] {
+        let result = try await bench.queue.checkpoint(
+          leader: "t", from: from, to: to, state: [1], publication: weights)
+        #expect(result == .ok)
+      }
+      #expect(try await bench.send("LLEN", .weightsHistory).int == 1)
+      let other = try await bench.queue.checkpoint(
+        leader: "t", from: "0-1", to: "2-1", state: [2], publication: nil)
+      #expect(other == .moved)
+    }
+  }
+
+  @Test("scripts run whatever Redis forgets, and whenever")
+  @IO func flushes() async throws {
+    try await QueueBench.run { bench in
+      let flusher = Task { @IO in
+        for _ in 0..<200 { _ = try await bench.queue.redis.send("SCRIPT", "FLUSH") }
+      }
+      for index in 0..<200 {
+        try await bench.submit("o\(index)")
+        let grant = try #require(try await bench.claim().grants.first)
+        #expect(try await bench.queue.settle([bench.end(grant)]) == [.ok])
+      }
+      try await flusher.value
+    }
+  }
+
+  @Test("an account is a short name without a bar")
+  @IO func accounts() async throws {
+    try await QueueBench.run { bench in
+      for account in ["a|b", String(repeating: "a", count: 129)] {
+        let result = try await bench.queue.submit(id: "a", task: "chat", payload: [], account: account)
+        #expect(result == .refused(reason: "bad_account"))
+      }
+      #expect(try await bench.queue.submit(id: "a", task: "chat", payload: [], account: "me") == .created)
+    }
+  }
+}

@@ -75,7 +75,7 @@ final class Claimer {
     let result = try await queue.claim(
       worker: worker, request: request, nonce: Nonce.make(), organicMax: organicMax,
       syntheticMax: syntheticMax, organicLeaseMilliseconds: leases.organic,
-      syntheticLeaseMilliseconds: leases.synthetic, totalMax: organicMax)
+      syntheticLeaseMilliseconds: leases.synthetic)
     clock.observe(nowMilliseconds: result.nowMilliseconds)
     nextDue = result.nextDueMilliseconds
     claimedCount += result.grants.count

@@ -79,10 +79,10 @@ public final class WorkerService {
     context.log.info(
       "worker started", ["worker": worker, "slots": claimer.slots.total, "version": Version.current])
     let services: [Task<Void, Never>] = [
-      Task { @IO in await self.keeper.run(until: self.finished) },
-      Task { @IO in await self.recoverer.run(until: self.context.stopping) },
-      Task { @IO in await self.refresh() },
-      Task { @IO in
+      Task(executorPreference: EventLoop.shared) { @IO in await self.keeper.run(until: self.finished) },
+      Task(executorPreference: EventLoop.shared) { @IO in await self.recoverer.run(until: self.context.stopping) },
+      Task(executorPreference: EventLoop.shared) { @IO in await self.refresh() },
+      Task(executorPreference: EventLoop.shared) { @IO in
         await self.listener.run(until: self.context.stopping, lanes: self.claimer.lanes, handle: self.handle)
       },
     ]
@@ -105,7 +105,7 @@ public final class WorkerService {
   private var idle: Signal?
 
   private func start(_ grant: Grant) {
-    Task { @IO in
+    Task(executorPreference: EventLoop.shared) { @IO in
       await handler.handle(grant)
       claimer.free(grant.kind)
       if claimer.slots.running == 0 { idle?.fire() }

@@ -54,10 +54,10 @@ enum Demo {
     let queue = stack.queue
     let view = DemoView(queue: queue)
     let organics = DemoOrganics(queue: queue, tasks: stack.config.tasks)
-    let traffic = Task { @IO in
+    let traffic = Task(executorPreference: EventLoop.shared) { @IO in
       await organics.run(perSecond: context.settings.double("organics-per-second"), until: stack.ending)
     }
-    let faults = Task { @IO in await DemoFaults.run(context.settings, stack) }
+    let faults = Task(executorPreference: EventLoop.shared) { @IO in await DemoFaults.run(context.settings, stack) }
     defer {
       traffic.cancel()
       faults.cancel()

@@ -80,11 +80,11 @@ public struct FoldState: Equatable, Sendable, Codable {
   /// By start.
   var closed: [PeriodID] = []
   /// Verdicts by task and hotkey, oldest first.
-  var rows: [String: [String: [RewardRow]]] = [:]
+  @Packed var rows: [String: [String: [RewardRow]]] = [:]
   /// When the newest verdict of each task came, in Unix milliseconds.
   var newestVerdict: [String: Int] = [:]
   /// Scores of past periods by task and hotkey, oldest first.
-  var history: [String: [String: [PastPeriod]]] = [:]
+  @Packed var history: [String: [String: [PastPeriod]]] = [:]
 
   enum CodingKeys: String, CodingKey {
     case version, totals, open, closed, rows, history

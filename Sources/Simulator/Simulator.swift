@@ -1,150 +1,124 @@
 import Common
 import Foundation
+import Glibc
 
 /// The program `vision-simulator`.
 public enum Simulator {
-  static let usage = """
-    usage: vision-simulator miners [--miners N] [--seed S] [--config FILE] [--profile vision|nineteen]
-                                   [--cheats | --behaviours KIND,KIND,…] [--base-port N]
-                                   [--roster FILE] [--truth FILE] [--validator-hotkey KEY]
-           vision-simulator checker [--port N] [--port-file FILE] [--seed S] [--check-ms N]
-                                    [--model-switch-ms N] [--slow-ms N] [--faults NAME:SHARE,…]
-           vision-simulator flood [--port N] [--port-file FILE] [--tokens-per-second R] [--tokens N] [--plain]
-    """
-
-  /// Serves until SIGTERM or SIGINT. Returns the exit status: 0 after a signal, 1 when it cannot serve,
-  /// 2 when the arguments (without the program's name) are wrong. Call it once, on the main thread.
-  public static func run(_ arguments: [String]) -> Int32 {
-    let status = ExitStatus()
-    EventLoop.shared.reserve()
-    EndSignals.block()
+  /// Runs the program until SIGTERM or SIGINT. The first argument says what it serves; exit code 2 when
+  /// it says nothing known.
+  public static func run(_ arguments: [String]) -> Never {
+    guard let role = arguments.first.flatMap(SimulatorRole.init) else {
+      let words = SimulatorRole.allCases.map(\.rawValue).joined(separator: ", ")
+      let asksForHelp = arguments.first == "--help" || arguments.first == "-h"
+      let text = "usage: vision-simulator WORD …, where WORD is one of \(words); WORD --help tells more\n"
+      FileHandle(fileDescriptor: asksForHelp ? 1 : 2).write(Data(text.utf8))
+      exit((asksForHelp ? ExitCode.ok : .usage).rawValue)
+    }
     raiseFileLimit()
-    Task { @IO in
-      status.code = await serve(arguments)
-      EventLoop.shared.stop()
-    }
-    EventLoop.shared.run()
-    return IO.assumeIsolated { status.code }
-  }
-
-  @IO private final class ExitStatus: Sendable {
-    var code: Int32 = 1
-    nonisolated init() {}
-  }
-
-  @IO private static func serve(_ arguments: [String]) async -> Int32 {
-    do {
+    Service.run(role.table, arguments: Array(arguments.dropFirst())) { context in
       let stop: @IO () -> Void
-      switch arguments.first {
-      case "miners": stop = try serveMiners(arguments.dropFirst())
-      case "checker": stop = try serveChecker(arguments.dropFirst())
-      case "flood": stop = try serveFlood(arguments.dropFirst())
-      default: throw UsageError("name one of: miners, checker, flood")
+      switch role {
+      case .miners: stop = try serveMiners(context)
+      case .checker: stop = try serveChecker(context)
+      case .flood: stop = try serveFlood(context)
       }
-      await EndSignals.wait()
+      await context.stopping.wait()
       stop()
-      return 0
-    } catch let error as UsageError {
-      say(error.description + "\n" + usage)
-      return 2
-    } catch {
-      say("vision-simulator: \(error)")
-      return 1
+      return .ok
     }
   }
 
-  // MARK: subcommands
-
-  @IO private static func serveMiners(_ words: ArraySlice<String>) throws -> @IO () -> Void {
-    let options: Set<String> = [
-      "miners", "seed", "config", "profile", "behaviours", "base-port", "roster", "truth", "validator-hotkey",
-    ]
-    let arguments = try Arguments(words, options: options, flags: ["cheats"])
-    let seed = UInt64(try arguments.integer("seed", default: 1, in: 0...Int.max))
-    let population = try population(arguments, seed: seed)
-    var basePort: Int?
-    if arguments.text("base-port") != nil {
-      let most = 65_536 - population.miners.count
-      basePort = try arguments.integer("base-port", default: 0, in: 1024...most)
+  @IO private static func serveMiners(_ context: ServiceContext) throws -> @IO () -> Void {
+    let settings = context.settings
+    let seed = UInt64(settings.int("seed"))
+    let subnet = try subnet(settings)
+    let population = try population(settings, subnet: subnet, seed: seed)
+    let basePort = settings.intIfSet("base-port")
+    if let basePort, basePort + population.miners.count > 65_536 {
+      throw UsageError("base-port \(basePort) leaves no ports for \(population.miners.count) miners")
     }
     let fleet = try MinerFleet(population, basePort: basePort)
-    if let path = arguments.text("truth") {
+    if let path = settings.stringIfSet("truth") {
       try HandOver.write(GroundTruth(population: population).json(seed: seed).canonicalText(), to: path)
     }
     try fleet.start()
     var random = SeededRandom(seed: seed, "validator")
-    let validator = arguments.text("validator-hotkey") ?? Population.hotkey(using: &random)
+    let validator =
+      settings.stringIfSet("validator-hotkey") ?? subnet.validatorHotkey
+      ?? Population.hotkey(using: &random)
     // Whoever sees the roster can use it: it is written last.
     let roster = fleet.roster(validatorHotkey: validator).canonicalText()
-    if let path = arguments.text("roster") {
+    if let path = settings.stringIfSet("roster") {
       try HandOver.write(roster, to: path)
     } else {
       print(roster)
+      fflush(nil)
     }
-    say("\(population.miners.count) miners are served")
+    context.log.info("miners are served", ["miners": population.miners.count])
     return { fleet.stop() }
   }
 
-  private static func population(_ arguments: Arguments, seed: UInt64) throws -> Population {
-    var subnet = SimulatedSubnet()
-    if let path = arguments.text("config") { subnet = try SimulatedSubnet(configurationFile: path) }
-    if let profile = arguments.text("profile") { subnet.profile = profile }
-    guard ["vision", "nineteen"].contains(subnet.profile) else {
-      throw UsageError("unknown profile \(subnet.profile)")
+  private static func subnet(_ settings: Settings) throws -> SimulatedSubnet {
+    guard let path = settings.stringIfSet("config") else {
+      guard let profile = ProfileName(rawValue: settings.string("profile")) else {
+        throw UsageError("profile is unknown")
+      }
+      return SimulatedSubnet(profile: profile)
     }
-    let count = try arguments.integer("miners", default: 24, in: 1...Population.minersMax)
-    guard let list = arguments.text("behaviours") else {
-      return Population(count: count, cheats: arguments.has("cheats"), subnet: subnet, seed: seed)
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw UsageError("cannot read \(path)")
+    }
+    do throws(ConfigError) {
+      return SimulatedSubnet(try SubnetConfig(parsing: data))
+    } catch {
+      throw UsageError("\(path): \(error)")
+    }
+  }
+
+  private static func population(
+    _ settings: Settings, subnet: SimulatedSubnet, seed: UInt64
+  ) throws -> Population {
+    let count = settings.int("miners")
+    guard let list = settings.stringIfSet("behaviours") else {
+      return Population(count: count, cheats: settings.bool("cheats"), subnet: subnet, seed: seed)
     }
     let kinds = try list.split(separator: ",").map { name in
       guard let kind = BehaviourKind(rawValue: String(name)) else {
-        let known = BehaviourKind.allCases.map(\.rawValue).joined(separator: ", ")
-        throw UsageError("unknown behaviour \(name); behaviours are \(known)")
+        throw UsageError("behaviours: \(name) is none; --help lists them")
       }
       return kind
     }
-    guard !kinds.isEmpty else { throw UsageError("--behaviours names no behaviour") }
+    guard !kinds.isEmpty else { throw UsageError("behaviours names none") }
     return Population(kinds: (0..<count).map { kinds[$0 % kinds.count] }, subnet: subnet, seed: seed)
   }
 
-  @IO private static func serveChecker(_ words: ArraySlice<String>) throws -> @IO () -> Void {
-    let options: Set<String> = [
-      "port", "port-file", "seed", "check-ms", "model-switch-ms", "slow-ms", "faults",
-    ]
-    let arguments = try Arguments(words, options: options)
-    var settings = CheckerSettings()
-    settings.seed = UInt64(try arguments.integer("seed", default: 1, in: 0...Int.max))
-    let hour = 0...3_600_000
-    settings.checkMilliseconds = try arguments.integer("check-ms", default: 50, in: hour)
-    settings.modelSwitchMilliseconds = try arguments.integer("model-switch-ms", default: 0, in: hour)
-    settings.slowMilliseconds = try arguments.integer("slow-ms", default: 30_000, in: hour)
-    settings.faults = try CheckerSettings.faults(parsing: arguments.text("faults") ?? "")
-    let port = try arguments.integer("port", default: 0, in: 0...65_535)
-    let server = try CheckingServer(settings, port: port)
+  @IO private static func serveChecker(_ context: ServiceContext) throws -> @IO () -> Void {
+    let settings = context.settings
+    let behaviour = CheckerSettings(
+      seed: UInt64(settings.int("seed")), checkMilliseconds: settings.int("check-time"),
+      modelSwitchMilliseconds: settings.int("model-switch-time"),
+      slowMilliseconds: settings.int("slow-time"),
+      faults: try CheckerSettings.faults(parsing: settings.string("faults")))
+    let server = try CheckingServer(behaviour, port: settings.int("port"))
     try server.start()
-    try announce(port: server.port, arguments)
+    try announce(port: server.port, context)
     return { server.stop() }
   }
 
-  @IO private static func serveFlood(_ words: ArraySlice<String>) throws -> @IO () -> Void {
-    let options: Set<String> = ["port", "port-file", "tokens-per-second", "tokens"]
-    let arguments = try Arguments(words, options: options, flags: ["plain"])
-    let rate = try arguments.integer("tokens-per-second", default: 50, in: 0...1_000_000)
-    let count = try arguments.integer("tokens", default: 100, in: 1...FloodServer.tokensMax)
-    let mode = FloodServer.Mode.stream(tokensPerSecond: Double(rate), count: count)
-    let port = try arguments.integer("port", default: 0, in: 0...65_535)
-    let server = try FloodServer(arguments.has("plain") ? .plain : mode, port: port)
+  @IO private static func serveFlood(_ context: ServiceContext) throws -> @IO () -> Void {
+    let settings = context.settings
+    let mode = FloodServer.Mode.stream(
+      tokensPerSecond: settings.double("tokens-per-second"), count: settings.int("tokens"))
+    let server = try FloodServer(settings.bool("plain") ? .plain : mode, port: settings.int("port"))
     try server.start()
-    try announce(port: server.port, arguments)
+    try announce(port: server.port, context)
     return { server.stop() }
   }
 
-  private static func announce(port: Int, _ arguments: Arguments) throws {
-    if let path = arguments.text("port-file") { try HandOver.write("\(port)\n", to: path) }
-    say("serving on 127.0.0.1:\(port)")
+  @IO private static func announce(port: Int, _ context: ServiceContext) throws {
+    if let path = context.settings.stringIfSet("port-file") { try HandOver.write("\(port)\n", to: path) }
+    context.log.info("serving", ["port": port])
   }
-
-  private static func say(_ text: String) { FileHandle.standardError.write(Data((text + "\n").utf8)) }
 
   /// Thousands of streams need as many descriptors as the system allows.
   private static func raiseFileLimit() {

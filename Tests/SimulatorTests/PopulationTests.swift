@@ -5,7 +5,8 @@ import Testing
 
 @Suite("A population of simulated miners")
 struct PopulationTests {
-  private static func make(_ seed: UInt64, cheats: Bool = true, profile: String = "vision") -> Population {
+  private static func make(_ seed: UInt64, cheats: Bool = true, profile: ProfileName = .vision) -> Population
+  {
     Population(count: 24, cheats: cheats, subnet: SimulatedSubnet(profile: profile), seed: seed)
   }
 
@@ -42,7 +43,7 @@ struct PopulationTests {
 
   @Test("of nineteen has miners of one type each, with tasks of that type only")
   func types() {
-    let population = PopulationTests.make(5, profile: "nineteen")
+    let population = PopulationTests.make(5, profile: .nineteen)
     let kinds = Dictionary(population.tasks.map { ($0.name, $0.kind) }, uniquingKeysWith: { $1 })
     #expect(Set(population.miners.map(\.minerType)) == ["text", "image"])
     for miner in population.miners {

@@ -5,6 +5,10 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
+
+// In optimised builds curl's module owns the header that defines SOCK_STREAM, and Glibc's lacks it.
+static const int vision_stream_socket = SOCK_STREAM;
 
 // The kernel's epoll_event is packed and carries a union: read and written here.
 static inline int vision_epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t data) {

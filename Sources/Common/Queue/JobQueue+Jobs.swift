@@ -148,7 +148,10 @@ extension JobQueue {
   }
 
   /// Leases waiting jobs. A repeat with the same `request` returns what the first call granted.
-  /// - Parameter nonce: fresh randomness from the system's generator for each request.
+  /// - Parameters:
+  ///   - nonce: fresh randomness from the system's generator for each request.
+  ///   - organicMax: the most jobs in all, of either kind.
+  ///   - syntheticMax: the most synthetics among them.
   public func claim(
     worker: String, request: Int, nonce: String, organicMax: Int, syntheticMax: Int,
     organicLeaseMilliseconds: Int, syntheticLeaseMilliseconds: Int

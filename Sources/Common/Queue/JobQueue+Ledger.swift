@@ -34,10 +34,10 @@ extension JobQueue {
     case moved
   }
 
-  /// New weights, to be published with a checkpoint.
+  /// A period's result, to be published with a checkpoint.
   public struct Publication: Sendable {
-    /// Field and value pairs of the weights.
-    public var weights: [String]
+    /// Field and value pairs of the weights; nil leaves the published ones as they are.
+    public var weights: [String]?
     /// Field and value pairs about them.
     public var about: [String]
     /// The whole result, as JSON.
@@ -46,7 +46,7 @@ extension JobQueue {
     public var keep: Int
 
     /// Collects what is published.
-    public init(weights: [String], about: [String], result: String, keep: Int) {
+    public init(weights: [String]?, about: [String], result: String, keep: Int) {
       self.weights = weights
       self.about = about
       self.result = result
@@ -63,7 +63,7 @@ extension JobQueue {
       command.add(from)
       command.add(to)
       command.add(state)
-      command.add(publication == nil ? 0 : 1)
+      command.add(publication.map { $0.weights == nil ? 2 : 1 } ?? 0)
       command.add(publication?.keep ?? 1)
       command.add(publication?.result ?? "")
       command.add(list: publication?.weights ?? [])

@@ -1,3 +1,4 @@
+import CShims
 import Dispatch
 import Glibc
 
@@ -166,7 +167,7 @@ func resolve(_ host: String) async throws(RedisError) -> String {
 
 private func resolveBlocking(_ host: String) -> Result<String, RedisError> {
   var hints = addrinfo()
-  hints.ai_socktype = Int32(SOCK_STREAM.rawValue)
+  hints.ai_socktype = vision_stream_socket
   var list: UnsafeMutablePointer<addrinfo>?
   let code = getaddrinfo(host, nil, &hints, &list)
   guard code == 0, let first = list else {

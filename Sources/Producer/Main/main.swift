@@ -1,1 +1,4 @@
 import Common
+import Producer
+
+Service.run(ProducerProgram.table) { context in try await ProducerProgram.run(context) }

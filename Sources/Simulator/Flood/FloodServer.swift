@@ -14,7 +14,7 @@ import Common
   }
 
   /// Most tokens of one answer.
-  static let tokensMax = 100_000
+  nonisolated static let tokensMax = 100_000
   /// Bytes of the plain answer's body.
   static let plainLength = 200
 

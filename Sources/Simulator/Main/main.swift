@@ -1,4 +1,3 @@
-import Foundation
 import Simulator
 
-exit(Simulator.run(Array(CommandLine.arguments.dropFirst())))
+Simulator.run(Array(CommandLine.arguments.dropFirst()))

@@ -70,8 +70,8 @@ struct Population {
       hotkey: hotkey(using: &identity), uid: index, seed: identity.next(),
       quality: 1 - 0.4 * shortfall * shortfall, dialect: dialect,
       hardware: hardware(
-        tasks: served, periodSeconds: subnet.profilePeriodSeconds, seed: seed, index: index),
-      profilePeriodSeconds: subnet.profilePeriodSeconds, minerType: minerType)
+        tasks: served, periodSeconds: subnet.profile.periodSeconds, seed: seed, index: index),
+      profilePeriodSeconds: subnet.profile.periodSeconds, minerType: minerType)
   }
 
   /// Sustained capacity is 10 to 90 % of the most that counts, so that no honest claim is clamped. The

@@ -1,33 +1,24 @@
 import Common
 import Foundation
 
-/// What simulated miners take from the validator's configuration file: the profile, for the length of
-/// its period, and the tasks. The rest of the file is none of their business.
+/// What simulated miners know of the subnet: the profile, for the length of its period, and the tasks.
 struct SimulatedSubnet {
-  var profile: String
+  var profile: ProfileName
   var tasks: [TaskConfig]
+  var validatorHotkey: String?
 
-  /// Seconds that a claim refers to: an hour in `vision`, half an hour in `nineteen`
-  /// (namoray/vision and rayonlabs/nineteen, `core/constants.py`).
-  var profilePeriodSeconds: Int { profile == "nineteen" ? 1800 : 3600 }
-  /// Whether miners state a type and serve tasks of that type only.
-  var hasMinerTypes: Bool { profile == "nineteen" }
+  /// Whether miners state a type and serve tasks of that type only (rayonlabs/nineteen, `/capacity`).
+  var hasMinerTypes: Bool { profile == .nineteen }
 
-  private struct File: Decodable {
-    var profile: String?
-    var tasks: [TaskConfig]?
-  }
-
-  /// Reads a configuration file. Throws Foundation's errors when it cannot be read or is not of the
-  /// form that the validator expects.
-  init(configurationFile path: String) throws {
-    let file = try JSONDecoder().decode(File.self, from: Data(contentsOf: URL(fileURLWithPath: path)))
-    profile = file.profile ?? "vision"
-    tasks = file.tasks ?? SimulatedSubnet.defaultTasks
+  /// The subnet that the validator's task table describes.
+  init(_ config: SubnetConfig) {
+    profile = config.profile
+    tasks = config.tasks
+    validatorHotkey = config.validatorHotkey
   }
 
   /// One task of every shape.
-  init(profile: String = "vision") {
+  init(profile: ProfileName = .vision) {
     self.profile = profile
     tasks = SimulatedSubnet.defaultTasks
   }

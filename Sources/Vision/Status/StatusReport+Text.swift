@@ -13,7 +13,7 @@ extension StatusReport {
     if periods.isEmpty { lines.append("period    none is open") }
     for role in ["producer", "aggregator"] {
       let holder = leaders[role].map { "held (\($0.prefix(8))…)" } ?? "nobody holds the role"
-      lines.append(role.padding(toLength: 10, withPad: " ", startingAt: 0) + holder)
+      lines.append(role.padding(toLength: 10, withPad: " ", startingAt: 0) + " " + holder)
     }
     lines += workers.map { "worker    \(line(of: $0))" }
     if workers.isEmpty { lines.append("workers   none is alive") }

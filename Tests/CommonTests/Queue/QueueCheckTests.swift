@@ -8,7 +8,7 @@ struct QueueCheckTests {
   /// Ends one organic whose answer of `bytes` is offered for checking.
   @IO func offer(_ bench: QueueBench, _ id: String, bytes: Int = 1, waitingMax: Int = 9) async throws {
     try await bench.submit(id)
-    let grant = try await bench.claim(synthetics: 0).grants[0]
+    let grant = try #require(try await bench.claim(synthetics: 0).grants.first)
     let sample = Sample(
       waitingMax: waitingMax, bytesMax: 100, answer: [UInt8](repeating: 7, count: bytes))
     #expect(try await bench.queue.settle([bench.end(grant, sample: sample)]) == [.ok])

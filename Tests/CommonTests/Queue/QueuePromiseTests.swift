@@ -24,7 +24,7 @@ struct QueuePromiseTests {
       try await bench.submit("a", "b", "c", "d")
       let first = try await bench.claim("dies", organics: 1)
       let second = try await bench.claim("stops", organics: 1)
-      #expect(first.grants.map(\.id) == ["a"] && second.grants.map(\.id) == ["b"])
+      try #require(first.grants.map(\.id) == ["a"] && second.grants.map(\.id) == ["b"])
       #expect(try await bench.queue.release([("b", second.grants[0].token, 0)]) == [.ok])
       try await bench.pass(6_000)
       try await bench.recover()
@@ -71,7 +71,7 @@ struct QueuePromiseTests {
   @IO func interrupted() async throws {
     try await QueueBench.run { bench in
       try await bench.submit("a")
-      let grant = try await bench.claim().grants[0]
+      let grant = try #require(try await bench.claim().grants.first)
       let pieces = [Array("x".utf8), Array("yz".utf8)]
       _ = try await bench.queue.append([("a", grant.token, 1, pieces)], replyBytesMax: 100)
       #expect(try await bench.queue.release([("a", grant.token, 0)]) == [.hasContent])
@@ -89,7 +89,7 @@ struct QueuePromiseTests {
   @IO func cancelRunning() async throws {
     try await QueueBench.run { bench in
       try await bench.submit("a")
-      let grant = try await bench.claim().grants[0]
+      let grant = try #require(try await bench.claim().grants.first)
       #expect(try await bench.queue.cancel(id: "a") == "cancelled")
       #expect(try await bench.reply("a").map { $0["end"] } == ["cancelled"])
       let woken = try await bench.queue.redis.send("ZRANGE", bench.queue.keys.wakeWorker("w"), "0", "-1")
@@ -114,7 +114,7 @@ struct QueuePromiseTests {
   @IO func deadlines() async throws {
     try await QueueBench.run { bench in
       try await bench.submit("runs", "waits", allowed: 1_000)
-      let grant = try await bench.claim(organics: 1).grants[0]
+      let grant = try #require(try await bench.claim(organics: 1).grants.first)
       #expect(grant.id == "runs" && grant.deadlineMilliseconds == bench.now + 1_000)
       try await bench.pass(999)
       #expect(try await bench.queue.expire() == 0)
@@ -149,7 +149,7 @@ struct QueuePromiseTests {
   @IO func lostMarkers() async throws {
     try await QueueBench.run { bench in
       try await bench.submit("a", "b")
-      let grant = try await bench.claim(organics: 1).grants[0]
+      let grant = try #require(try await bench.claim(organics: 1).grants.first)
       let sample = Sample(waitingMax: 9, bytesMax: 99, answer: [1])
       #expect(try await bench.queue.settle([bench.end(grant, sample: sample)]) == [.ok])
       for lane in [Keys.Fixed.wakeOrganic, .wakeCheck] {
@@ -157,6 +157,18 @@ struct QueuePromiseTests {
         try await bench.recover()
         #expect(try await bench.marker(lane) != nil, "\(lane.rawValue)")
       }
+    }
+  }
+
+  @Test("a worker that came for a query and found users leaves the marker to others")
+  @IO func markerPassedOn() async throws {
+    try await QueueBench.run { bench in
+      _ = try await bench.plan(counts: [[2]], lengthMilliseconds: 1_000)
+      try await bench.submit("a")
+      try await bench.takeMarker(.wakeDue)
+      let claimed = try await bench.claim(organics: 1)
+      #expect(claimed.grants.map(\.id) == ["a"] && claimed.nextDueMilliseconds == bench.now)
+      #expect(try await bench.marker(.wakeDue) == bench.now)
     }
   }
 

@@ -39,7 +39,7 @@ struct QueueTests {
       #expect(again.grants == first.grants, "a repeated request grants the same")
       let second = try await claim(queue, request: 2)
       #expect(second.grants.map(\.id) == ["b"])
-      let grant = first.grants[0]
+      let grant = try #require(first.grants.first)
       let pieces: [[UInt8]] = [Array("x".utf8), Array("y".utf8)]
       for _ in 0..<2 {
         let results = try await queue.append(

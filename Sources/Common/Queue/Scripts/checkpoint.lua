@@ -3,7 +3,8 @@
 --   repeats nothing and skips nothing. Published weights change in the same step.
 -- KEYS fold, weights, weights:meta, weights:history
 -- ARGS 1 leader token  2 cursor that the state was read with ('' at first)  3 new cursor  4 state
---      5 1 to publish weights, else 0  6 most results kept  7 result (JSON)
+--      5 1 to publish a result with weights, 2 with the weights left as they are, else 0
+--      6 most results kept  7 result (JSON)
 --      8 list of field, value pairs of the weights  9 list of field, value pairs about them
 -- RETURNS 'ok' | 'stale' (not the leader) | 'moved' (somebody else saved: reload)
 local token, from, to, state, publish = take(), take(), take(), take(), take_int()
@@ -19,6 +20,8 @@ if publish == 1 then
   for index = 1, #weights, 200 do
     redis.call('HSET', weights_key, unpack(weights, index, math.min(index + 199, #weights)))
   end
+end
+if publish > 0 then
   redis.call('DEL', weights_meta_key)
   redis.call('HSET', weights_meta_key, 'v', 1, unpack(meta))
   -- A repeat whose cursor did not move comes here again.

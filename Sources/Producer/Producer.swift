@@ -1,1 +1,0 @@
-// The program is in Main/; see ARCHITECTURE.md.

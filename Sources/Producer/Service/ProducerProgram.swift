@@ -1,0 +1,60 @@
+import Common
+
+/// The program `vision-producer`.
+public enum ProducerProgram {
+  /// Its settings.
+  public static let table = SettingsTable(
+    program: "vision-producer",
+    about: "Plans which miner is tested when, period by period. Any number may run; one leads.",
+    settings: CommonSettings.service + [
+      Setting(
+        "roster-file", .path,
+        help: "A JSON file that lists the miners; read again whenever it changes."),
+      Setting(
+        "roster-command", .string(maxBytes: 4096),
+        help: "A shell command that prints the same JSON; an alternative to roster-file."),
+      Setting(
+        "roster-seconds", .integer(1...86_400), default: "60",
+        help: "How often roster-command runs, in seconds."),
+      Setting(
+        "period-seconds", .integer(SubnetConfig.periodSecondsRange),
+        help: "The length of a period in seconds, instead of the configuration's."
+          + " Claims are scaled to it."),
+      Setting(
+        "periods", .integer(1...1_000_000), help: "Stop after so many periods were closed."),
+    ])
+
+  /// Runs until it is told to stop, or until `periods` periods were closed.
+  /// - Throws: `ProducerError` or `RedisError` when the settings make no sense.
+  @IO public static func run(_ context: ServiceContext) async throws -> ExitCode {
+    let settings = context.settings
+    let origin = try rosterOrigin(settings)
+    let config = try ConfigSource(path: settings.string("config"), log: context.log)
+    var address = try RedisAddress(url: settings.string("redis-url"))
+    if let password = settings.secret("redis-password") { address.password = password.reveal() }
+    let redis = RedisClient(address: address, options: .init(name: "vision-producer"))
+    defer { redis.close() }
+    let http = HTTPClient()
+    defer { http.close() }
+    let service = ProducerService(
+      queue: JobQueue(redis: redis, keys: Keys(namespace: settings.string("namespace"))),
+      roster: RosterSource(origin, log: context.log), config: config, http: http,
+      options: .init(
+        periodSeconds: settings.intIfSet("period-seconds"), periodsMax: settings.intIfSet("periods")),
+      log: context.log)
+    context.log.info("producer started", ["config": config.current.digest])
+    await service.run(until: context.stopping)
+    context.log.info("producer stopped")
+    return .ok
+  }
+
+  private static func rosterOrigin(_ settings: Settings) throws(ProducerError) -> RosterSource.Origin {
+    switch (settings.stringIfSet("roster-file"), settings.stringIfSet("roster-command")) {
+    case (let path?, nil): return .file(path: path)
+    case (nil, let command?):
+      return .command(command, everySeconds: settings.int("roster-seconds"))
+    case (nil, nil): throw ProducerError("set one of roster-file and roster-command: who are the miners?")
+    case (_?, _?): throw ProducerError("roster-file and roster-command exclude each other")
+    }
+  }
+}

@@ -15,8 +15,8 @@ public protocol ReadinessHandler: AnyObject {
 /// issued in one turn leave in one write), then waits for events, then runs expired timers. Its cost
 /// depends on what is ready, never on how many descriptors or timers are idle.
 ///
-/// It is the executor of ``IO`` and the preferred executor of its tasks: start them with
-/// `Task(executorPreference: EventLoop.shared) { @IO in … }`, so that what they wait for resumes them here.
+/// It is the executor of ``IO`` and the preferred executor of its tasks: start them
+/// with ``IO/task(_:)``, so that what they wait for resumes them here.
 ///
 /// A daemon calls ``run()`` on its main thread. Where nobody does (tests), the first job starts a
 /// thread for the loop.

@@ -28,7 +28,7 @@ enum SubmitCommand {
       if case .refused(let reason) = result {
         throw Connection.Failure(description: "refused: \(reason)", exitCode: .failed)
       }
-      let cancel = context.stopping.onFire { Task(executorPreference: EventLoop.shared) { @IO in _ = try? await queue.cancel(id: id) } }
+      let cancel = context.stopping.onFire { IO.task { @IO in _ = try? await queue.cancel(id: id) } }
       defer { context.stopping.forget(cancel) }
       return try await follow(queue, id: id, asJSON: settings.bool("json"))
     }

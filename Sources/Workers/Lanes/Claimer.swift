@@ -113,7 +113,7 @@ final class Claimer {
     case .due(let at):
       if slots.syntheticRoom == 0 {
         // No room any more: somebody else may have some.
-        Task(executorPreference: EventLoop.shared) { @IO in await self.putBack(at) }
+        IO.task { @IO in await self.putBack(at) }
       } else if at < nextDue ?? .max || at <= clock.nowMilliseconds {
         nextDue = at
         poke()

@@ -80,7 +80,7 @@ final class FoldSession {
   func takeRole(from former: String?) async throws -> Bool {
     if let former { _ = try await queue.lead(role: "aggregator", token: former, lifeMilliseconds: 0) }
     guard try await renew() else { return false }
-    heartbeat = Task { @IO [weak self, options] in
+    heartbeat = IO.task { @IO [weak self, options] in
       while !Task.isCancelled {
         await EventLoop.shared.sleep(milliseconds: options.renewMilliseconds)
         guard !Task.isCancelled, let self, self.endReason == nil else { return }

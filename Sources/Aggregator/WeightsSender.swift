@@ -41,7 +41,7 @@ final class WeightsSender {
     guard hasTargets, wanted != document else { return }
     wanted = document
     wake()
-    if runner == nil { runner = Task { @IO in await self.run() } }
+    if runner == nil { runner = IO.task { @IO in await self.run() } }
   }
 
   /// Gives up what has not succeeded yet; a try that runs ends by itself.

@@ -18,6 +18,10 @@ public final class WorkerService {
   private let recoverer: Recoverer
   private let listener: MarkerListener
   private let claimer: Claimer
+  /// nil when this process checks nothing.
+  private let checks: CheckService?
+  /// Whether this process queries miners.
+  private let queries: Bool
   private let finished = Signal()
   private let started = Monotonic.now()
 
@@ -34,12 +38,13 @@ public final class WorkerService {
     queue = JobQueue(redis: claimsRedis, keys: keys)
     client = HTTPClient()
     let leases = (organic: settings.int("organic-lease-ms"), synthetic: settings.int("synthetic-lease-ms"))
+    let allLeases = [leases.organic, leases.synthetic, settings.int("check-lease-ms")]
     keeper = LeaseKeeper(
       queue: queue, worker: worker, clock: clock,
-      intervalMilliseconds: min(leases.organic, leases.synthetic) / 3)
+      intervalMilliseconds: (allLeases.min() ?? 0) / 3)
     snapshots = SnapshotCache(queue: queue)
     room = CheckRoom(queue: queue, bytesMax: settings.int("check-bytes-max"))
-    recoverer = Recoverer(queue: queue, graceMilliseconds: max(leases.organic, leases.synthetic))
+    recoverer = Recoverer(queue: queue, graceMilliseconds: allLeases.max() ?? 0)
     listener = MarkerListener(redis: markersRedis, keys: keys, worker: worker)
     var limits = AttemptRun.Limits()
     limits.responseBytesMax = settings.int("response-bytes-max")
@@ -51,12 +56,17 @@ public final class WorkerService {
         limits: limits, leases: leases))
     let slots = Slots(total: settings.int("slots"), reservedShare: settings.double("reserved-share"))
     claimer = Claimer(queue: queue, worker: worker, clock: clock, slots: slots, leases: leases)
+    queries = settings.string("lanes") != "check"
+    let servers = try CheckService.servers(settings)
+    let parts = CheckLane.Parts(
+      queue: queue, client: client, snapshots: snapshots, keeper: keeper, clock: clock, worker: worker,
+      limits: CheckService.limits(settings), leaseMilliseconds: settings.int("check-lease-ms"),
+      timeoutMilliseconds: settings.int("check-timeout-ms"))
+    checks = servers.isEmpty ? nil : CheckService(servers: servers, parts: parts)
     claimer.start = { [weak self] grant in self?.start(grant) }
     keeper.record = { [weak self] in self?.record() ?? [] }
-    claimer.onIdle = { [weak self] lanes in
-      guard let self else { return }
-      await self.listener.ensure(lanes, through: self.claimsRedis)
-    }
+    claimer.onIdle = { [weak self] _ in await self?.listen() }
+    checks?.onIdle = { [weak self] in await self?.listen() }
   }
 
   private static func makeID() -> String {
@@ -79,16 +89,18 @@ public final class WorkerService {
     context.log.info(
       "worker started", ["worker": worker, "slots": claimer.slots.total, "version": Version.current])
     let services: [Task<Void, Never>] = [
-      Task { @IO in await self.keeper.run(until: self.finished) },
-      Task { @IO in await self.recoverer.run(until: self.context.stopping) },
-      Task { @IO in await self.refresh() },
-      Task { @IO in
-        await self.listener.run(until: self.context.stopping, lanes: self.claimer.lanes, handle: self.handle)
+      IO.task { @IO in await self.keeper.run(until: self.finished) },
+      IO.task { @IO in await self.recoverer.run(until: self.context.stopping) },
+      IO.task { @IO in await self.refresh() },
+      IO.task { @IO in
+        await self.listener.run(until: self.context.stopping, lanes: self.markers, handle: self.handle)
       },
+      IO.task { @IO in await self.checks?.run(until: self.context.stopping) },
     ]
-    await claimer.run(until: context.stopping)
+    if queries { await claimer.run(until: context.stopping) } else { await context.stopping.wait() }
     markersRedis.close()
     await drain()
+    await checks?.drain(graceMilliseconds: context.settings.int("grace-ms"))
     finished.fire()
     for service in services { await service.value }
     _ = try? await claimsRedis.send("DEL", queue.keys.worker(worker), queue.keys.wakeWorker(worker))
@@ -99,13 +111,24 @@ public final class WorkerService {
   }
 
   private func handle(_ event: MarkerListener.Event) {
-    if case .cancelled(let id) = event { keeper.cancelled(id: id) } else { claimer.handle(event) }
+    switch event {
+    case .cancelled(let id): keeper.cancelled(id: id)
+    case .check(let at): checks?.answerWaits(at: at)
+    case .organic, .due: claimer.handle(event)
+    }
   }
+
+  /// The marker lanes that this worker can act on now.
+  private func markers() -> [Keys.Fixed] {
+    (queries ? claimer.lanes() : []) + (checks?.markers() ?? [])
+  }
+
+  private func listen() async { await listener.ensure(markers(), through: claimsRedis) }
 
   private var idle: Signal?
 
   private func start(_ grant: Grant) {
-    Task { @IO in
+    IO.task { @IO in
       await handler.handle(grant)
       claimer.free(grant.kind)
       if claimer.slots.running == 0 { idle?.fire() }
@@ -139,12 +162,13 @@ public final class WorkerService {
 
   private func record() -> [String] {
     let figures = handler.figures
+    let role = !queries ? "check" : checks == nil ? "query" : "both"
     return [
-      "role", "query", "version", Version.current, "slots", String(claimer.slots.total),
+      "role", role, "version", Version.current, "slots", String(queries ? claimer.slots.total : 0),
       "organics", String(claimer.slots.organics), "synthetics", String(claimer.slots.synthetics),
       "attempts", String(figures.attempts), "tokens", String(figures.tokens),
       "claim_age_ms", String(Monotonic.now().milliseconds(since: claimer.lastClaimAt)),
       "up_ms", String(Monotonic.now().milliseconds(since: started)),
-    ]
+    ] + (checks?.record() ?? [])
   }
 }

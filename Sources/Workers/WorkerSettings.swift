@@ -28,6 +28,28 @@ public enum WorkerSettings {
       "check-bytes-max", .integer(1 << 20...1 << 40), default: String(256 << 20),
       help: "Most bytes of all answers that wait to be checked; beyond it samples are dropped."),
     Setting(
+      "lanes", .choice(["query", "check", "both"]), default: "both",
+      help: "What this process does: query miners, have answers checked, or both."),
+    Setting(
+      "check-servers", .string(maxBytes: 8192), default: "",
+      help: "Base URLs of the checking servers, with commas between; without any this process checks none."
+    ),
+    Setting(
+      "check-lease-ms", .milliseconds(1_000...600_000), default: "30000",
+      help: "After this time without a heartbeat a check, or a checking server, goes to another worker."),
+    Setting(
+      "check-poll-ms", .milliseconds(10...600_000), default: "3000",
+      help: "Between two questions to a checking server for a verdict."),
+    Setting(
+      "check-busy-ms", .milliseconds(10...600_000), default: "20000",
+      help: "How long a checking server that works for somebody else is left alone."),
+    Setting(
+      "check-backoff-ms", .milliseconds(10...3_600_000), default: "60000",
+      help: "How long a failing checking server is left alone at first; at most five times that."),
+    Setting(
+      "check-timeout-ms", .milliseconds(1_000...3_600_000), default: "180000",
+      help: "The longest wait for a checking server to take a check."),
+    Setting(
       "corpus-file", .path, help: "Sentences for synthetic queries instead of the built-in ones."),
     Setting(
       "miner-token", .string(maxBytes: 4096), isSecret: true,

@@ -34,7 +34,8 @@ struct Reply: Sendable {
 /// server on the loop.
 struct BlockingClient: Sendable {
   let port: Int
-  var readTimeoutSeconds = 10
+  /// Long enough for a machine that does much else.
+  var readTimeoutSeconds = 120
 
   /// Sends a request on a new connection. Status 0: no connection, or no answer at all.
   func send(_ method: String, _ path: String, _ body: String = "", readAtMost: Int = .max) async -> Reply {
@@ -49,6 +50,22 @@ struct BlockingClient: Sendable {
       var reply = receive(socket, rest: &rest, readAtMost: readAtMost)
       reply.milliseconds = Monotonic.now().milliseconds(since: started)
       return reply
+    }
+  }
+
+  /// Sends a request, waits for the first bytes of its answer and keeps the connection open; nil when it
+  /// cannot. The caller closes what it gets.
+  func hold(_ path: String, _ body: String) async -> Int32? {
+    let text = "POST \(path) HTTP/1.1\r\nhost: x\r\ncontent-length: \(body.utf8.count)\r\n\r\n\(body)"
+    return await onThread {
+      guard let socket = open() else { return nil }
+      _ = write(socket, text, text.utf8.count)
+      var byte: UInt8 = 0
+      guard read(socket, &byte, 1) == 1 else {
+        close(socket)
+        return nil
+      }
+      return socket
     }
   }
 

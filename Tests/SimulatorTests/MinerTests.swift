@@ -110,8 +110,15 @@ struct MinerTests {
       client.readTimeoutSeconds = 1
       return await client.send("POST", "/chat/completions", MinerTests.body)
     }
-    #expect(!reply.isComplete && reply.words.count == MinerTests.rightWords.count / 3)
-    #expect(reply.milliseconds >= 1000)
+    // A slow machine may show less in that second, never more.
+    let third = MinerTests.rightWords.count / 3
+    #expect(!reply.isComplete && reply.words.count <= third && reply.milliseconds >= 1000)
+    let task = Fixture.subnet.tasks[0]
+    let hardware = try #require(miner.hardware[task.name])
+    let answer = MinerAnswer.make(
+      for: miner, task: task, hardware: hardware, body: [], payload: Fixture.chat())
+    guard case .stream(let plan) = answer else { throw CancellationError() }
+    #expect(plan.ending == .stalls && plan.tokens.count == third)
   }
 
   @Test("that drips sends a token a second")

@@ -53,8 +53,9 @@ struct TickWheelTests {
     let near = Signal()
     var farFired = false
     let base = Monotonic.now()
-    // The same slot, one turn later: 512 ticks of 10 ms.
-    wheel.add(Target(base, again: 0) { farFired = true }, at: base.advanced(milliseconds: 20 + 5120))
+    // The same slot, many turns later: a turn is 512 ticks of 10 ms.
+    let far = base.advanced(milliseconds: 20 + 100 * 5120)
+    wheel.add(Target(far, again: 0) { farFired = true }, at: far)
     wheel.add(Target(base, again: 0) { near.fire() }, at: base.advanced(milliseconds: 20))
     await near.wait()
     #expect(!farFired && wheel.count == 1)

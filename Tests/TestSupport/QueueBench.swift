@@ -56,9 +56,9 @@ public final class QueueBench {
     }
   }
 
-  /// Claims with a fresh request.
+  /// Claims with a fresh request, `organics` jobs in all.
   public func claim(
-    _ worker: String = "w", organics: Int = 10, synthetics: Int = 10
+    _ worker: String = "w", organics: Int = 100, synthetics: Int = 100
   ) async throws -> ClaimResult {
     requests += 1
     return try await queue.claim(

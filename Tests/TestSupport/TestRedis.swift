@@ -6,9 +6,14 @@ import Glibc
 public enum TestRedis {
   /// Where it listens.
   public static var address: RedisAddress {
+    get throws { try RedisAddress(url: url) }
+  }
+
+  /// The same as a setting's value.
+  public static var url: String {
     get throws {
       guard let url = getenv("VISION_TEST_REDIS") else { throw MissingRedis() }
-      return try RedisAddress(url: String(cString: url))
+      return String(cString: url)
     }
   }
 

@@ -53,7 +53,12 @@ public enum JSON: Codable, Equatable, Sendable {
 
   /// Parses JSON text. Throws Foundation's `DecodingError` when it is not JSON.
   public init(parsing data: Data) throws {
-    self = try JSONDecoder().decode(JSON.self, from: data)
+    do {
+      self = try data.withUnsafeBytes { try JSONParser.parse($0.bindMemory(to: UInt8.self)) }
+    } catch let error as JSONParser.Malformed {
+      let reason = "byte \(error.offset): \(error.problem)"
+      throw DecodingError.dataCorrupted(.init(codingPath: [], debugDescription: reason))
+    }
   }
 
   /// The value as JSON text with sorted keys: equal values give equal bytes.

@@ -49,7 +49,11 @@ public final class Transfer {
   private var contentCame = false
   private var timer: LoopTimer?
   private var timerDeadline = Monotonic(nanoseconds: .max)
+  /// The timer fired late and was set again for one more look.
+  private var looksAgain = false
 
+  /// A timer that fires this much after its time says that the loop was held up.
+  static let lateMilliseconds = 20
   /// The longest `Retry-After` that is passed on, in seconds.
   static let retryAfterSecondsMax = 86_400
 
@@ -215,10 +219,20 @@ public final class Transfer {
     timerDeadline = Monotonic(nanoseconds: .max)
     guard state == .running, verdict == nil else { return }
     let next = nextDeadline()
-    if next.at <= Monotonic.now() {
-      fail(HTTPFailure(next.code), isDeferred: false)
-    } else {
+    let now = Monotonic.now()
+    guard next.at <= now else {
+      looksAgain = false
       armTimer()
+      return
     }
+    guard !looksAgain, now.milliseconds(since: next.at) >= Self.lateMilliseconds else {
+      fail(HTTPFailure(next.code), isDeferred: false)
+      return
+    }
+    // The loop was held up, so bytes that came meanwhile are not read yet: the server must not be blamed
+    // for that. A timer that is due waits for the next turn, which reads first.
+    looksAgain = true
+    timerDeadline = now
+    timer = EventLoop.shared.at(now) { self.timerFired() }
   }
 }

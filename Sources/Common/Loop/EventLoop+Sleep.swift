@@ -62,7 +62,7 @@ public final class Signal {
         if Task.isCancelled { continuation.resume() } else { waiters[id] = continuation }
       }
     } onCancel: {
-      Task { @IO in self.waiters.removeValue(forKey: id)?.resume() }
+      IO.task { @IO in self.waiters.removeValue(forKey: id)?.resume() }
     }
   }
 }

@@ -15,12 +15,15 @@ public protocol ReadinessHandler: AnyObject {
 /// issued in one turn leave in one write), then waits for events, then runs expired timers. Its cost
 /// depends on what is ready, never on how many descriptors or timers are idle.
 ///
+/// It is the executor of ``IO`` and the preferred executor of its tasks: start them
+/// with ``IO/task(_:)``, so that what they wait for resumes them here.
+///
 /// A daemon calls ``run()`` on its main thread. Where nobody does (tests), the first job starts a
 /// thread for the loop.
 ///
 /// `@unchecked Sendable`: `inbox` and `hasOwner` are guarded by `lock`; everything else is
 /// touched by the loop's own thread only, which `isOnLoop` checks.
-public final class EventLoop: SerialExecutor, @unchecked Sendable {
+public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable {
   /// The loop of this process.
   public static let shared = EventLoop()
 
@@ -139,7 +142,11 @@ public final class EventLoop: SerialExecutor, @unchecked Sendable {
     guard !ready.isEmpty else { return }
     let batch = ready
     ready = []
-    for job in batch { job.runSynchronously(on: asUnownedSerialExecutor()) }
+    // Both at once: a continuation resumes on its task's preferred executor before it enters the actor, and
+    // without a preference that is a thread of the global pool.
+    for job in batch {
+      job.runSynchronously(isolatedTo: asUnownedSerialExecutor(), taskExecutor: asUnownedTaskExecutor())
+    }
   }
 
   private func runFlushes() {

@@ -55,7 +55,7 @@ extension ChildProcess {
     let status = await withTaskCancellationHandler {
       await child.exitStatus()
     } onCancel: {
-      Task { @IO in ending.force(.cancelled, "was cancelled") }
+      IO.task { @IO in ending.force(.cancelled, "was cancelled") }
     }
     timer.cancel()
     writer.finish()

@@ -51,7 +51,7 @@ public enum Service {
     configureLog(settings)
     let context = ServiceContext(settings: settings, log: .shared)
     EventLoop.shared.reserve()
-    Task { @IO in
+    IO.task { @IO in
       let code = await supervise(table, context, work: work)
       context.log.flush()
       exit(code.rawValue)

@@ -60,12 +60,17 @@ public struct FsckReport: Sendable {
     return result
   }
 
+  /// The same problem is met again where several keys lead to one job.
+  private var known: Set<Problem> = []
+
   mutating func add(_ kind: Kind, _ key: String, _ detail: String) {
     let problem = Problem(kind: kind, key: key, detail: detail)
+    if known.contains(problem) { return }
     guard problems.count < FsckReport.problemsMax else {
       furtherCount += 1
       return
     }
+    known.insert(problem)
     problems.append(problem)
   }
 

@@ -10,6 +10,8 @@ public struct CheckGrant: Sendable {
   public var attempt: Int
   /// What a checking server calls this check, when one was asked already; nil otherwise.
   public var remoteID: String?
+  /// How often checking servers have tried it.
+  public var tries: Int
   /// The attempt whose answer it is.
   public var entry: AttemptEntry
   /// The miner's index in the roster of the entry's period.
@@ -31,21 +33,26 @@ extension JobQueue {
     }
     guard let items = reply.elements else { throw unexpected(.claimCheck, reply) }
     if items.isEmpty { return nil }
-    guard items.count == 7, let id = items[0].text, let token = items[1].text, let task = items[2].text,
+    guard items.count == 8, let id = items[0].text, let token = items[1].text, let task = items[2].text,
       let attempt = items[3].int, let remote = items[4].text, let fields = items[5].fields,
-      case .attempt(let entry)? = LedgerCodec.entry(type: "attempt", fields), let answer = items[6].data
+      case .attempt(let entry)? = LedgerCodec.entry(type: "attempt", fields), let answer = items[6].data,
+      let tries = items[7].int
     else { throw unexpected(.claimCheck, reply) }
     return CheckGrant(
       id: id, token: token, task: task, attempt: attempt, remoteID: remote.isEmpty ? nil : remote,
-      entry: entry, miner: fields["miner"].flatMap(Int.init) ?? 0, answer: answer)
+      tries: tries, entry: entry, miner: fields["miner"].flatMap(Int.init) ?? 0, answer: answer)
   }
 
-  /// Remembers what the checking server calls a check. Returns false when the lease was lost.
-  public func noteCheck(id: String, token: String, remoteID: String?) async throws(RedisError) -> Bool {
+  /// Remembers what the checking server calls a check, and how often servers have tried it. Returns false
+  /// when the lease was lost.
+  public func noteCheck(
+    id: String, token: String, remoteID: String?, tries: Int
+  ) async throws(RedisError) -> Bool {
     let reply = try await run(.noteCheck) { command in
       command.add(id)
       command.add(token)
       command.add(remoteID ?? "")
+      command.add(tries)
     }
     return reply.int == 1
   }

@@ -150,10 +150,11 @@ extension JobQueue {
   /// Leases waiting jobs. A repeat with the same `request` returns what the first call granted.
   /// - Parameters:
   ///   - nonce: fresh randomness from the system's generator for each request.
-  ///   - totalMax: the most jobs of both kinds together.
+  ///   - organicMax: the most jobs in all, of either kind.
+  ///   - syntheticMax: the most synthetics among them.
   public func claim(
     worker: String, request: Int, nonce: String, organicMax: Int, syntheticMax: Int,
-    organicLeaseMilliseconds: Int, syntheticLeaseMilliseconds: Int, totalMax: Int = 200
+    organicLeaseMilliseconds: Int, syntheticLeaseMilliseconds: Int
   ) async throws(RedisError) -> ClaimResult {
     let reply = try await run(.claim) { command in
       command.add(worker)
@@ -163,7 +164,6 @@ extension JobQueue {
       command.add(syntheticMax)
       command.add(organicLeaseMilliseconds)
       command.add(syntheticLeaseMilliseconds)
-      command.add(totalMax)
     }
     guard let items = reply.elements, items.count >= 2, items.count % 8 == 2,
       let now = items[0].int, let next = items[1].int

@@ -6,7 +6,6 @@ public final class JobQueue {
   /// The connection that the scripts run on.
   public let redis: RedisClient
   let clock: Script.Clock
-  private var digests: [Script: String] = [:]
 
   /// The longest time for which an operation is repeated while Redis cannot be reached.
   public var patienceMilliseconds = 30_000
@@ -50,14 +49,16 @@ public final class JobQueue {
     return try await redis.send(command("EVAL", script.source(clock: clock), script, arguments))
   }
 
-  /// A script's digest, which follows from its text alone, is asked for once.
+  private static var digests: [Script.Clock: [Script: String]] = [:]
+
+  /// A script's digest, which follows from its text alone, is asked for once in the life of the process.
   private func digest(of script: Script) async throws(RedisError) -> String {
-    if let known = digests[script] { return known }
+    if let known = JobQueue.digests[clock]?[script] { return known }
     let loaded = try await redis.send(RedisCommand("SCRIPT", "LOAD", script.source(clock: clock)))
     guard let digest = loaded.text else {
       throw RedisError(.unexpectedReply, "SCRIPT LOAD gave no digest for \(script.rawValue)")
     }
-    digests[script] = digest
+    JobQueue.digests[clock, default: [:]][script] = digest
     return digest
   }
 

@@ -96,7 +96,7 @@ public final class RedisClient {
     case .none: break
     case .connect(let at):
       _ = EventLoop.shared.at(at) { [weak self] in
-        Task { @IO in await self?.attempt() }
+        IO.task { @IO in await self?.attempt() }
       }
     }
   }

@@ -55,8 +55,6 @@ final class RedisConnection: ReadinessHandler {
         self?.drop(RedisError(.cannotConnect, "no answer within \(timeoutMilliseconds) ms"))
       }
     }
-    timer?.cancel()
-    timer = nil
     if let failure { throw failure }
   }
 
@@ -95,6 +93,9 @@ final class RedisConnection: ReadinessHandler {
 
   private func connectEnded(_ reason: String?) {
     isEstablished = reason == nil
+    // Here, and not when the waiting task runs again, which may be late on a busy machine.
+    timer?.cancel()
+    timer = nil
     resumeConnect(reason.map { RedisError(.cannotConnect, $0) })
   }
 

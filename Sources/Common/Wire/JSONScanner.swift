@@ -34,7 +34,14 @@ struct JSONScanner {
   // MARK: structure
 
   /// The first byte of the next token.
+  @inline(__always)
   mutating func peek() throws(Malformed) -> UInt8 {
+    // Most tokens follow each other directly.
+    if position < count, base[position] > 0x20 { return base[position] }
+    return try peekBeyondSpace()
+  }
+
+  private mutating func peekBeyondSpace() throws(Malformed) -> UInt8 {
     while position < count {
       let byte = base[position]
       guard byte == 0x20 || byte == 0x0a || byte == 0x0d || byte == 0x09 else { return byte }
@@ -149,7 +156,15 @@ struct JSONScanner {
     let start = position
     var hasEscapes = false
     while position < count {
-      let byte = base[position]
+      var byte = base[position]
+      // The plain run first, in registers.
+      var plain = position
+      while byte &- 0x20 < 0x60, byte != UInt8(ascii: "\""), byte != UInt8(ascii: "\\") {
+        plain += 1
+        guard plain < count else { throw Malformed() }
+        byte = base[plain]
+      }
+      position = plain
       if byte == UInt8(ascii: "\"") {
         position += 1
         return Text(start: start, end: position - 1, hasEscapes: hasEscapes)
@@ -158,8 +173,6 @@ struct JSONScanner {
         hasEscapes = true
         position += 1
         try skipEscape()
-      } else if byte &- 0x20 < 0x60 {
-        position += 1
       } else {
         guard byte >= 0x80 else { throw Malformed() }
         try skipMultibyte(byte)
@@ -271,11 +284,17 @@ extension JSONScanner {
   }
 
   /// Whether the string's characters are those of `name`.
+  @inline(__always)
   func equals(_ text: Text, _ name: StaticString) -> Bool {
     let length = name.utf8CodeUnitCount
     guard text.hasEscapes else {
       return text.end - text.start == length && memcmp(base + text.start, name.utf8Start, length) == 0
     }
+    return equalsResolved(text, name)
+  }
+
+  private func equalsResolved(_ text: Text, _ name: StaticString) -> Bool {
+    let length = name.utf8CodeUnitCount
     var resolved: [UInt8] = []
     append(text, to: &resolved)
     return resolved.elementsEqual(UnsafeBufferPointer(start: name.utf8Start, count: length))

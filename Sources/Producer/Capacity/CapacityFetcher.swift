@@ -76,7 +76,10 @@ final class CapacityFetcher {
         log.debug("no capacities from a miner", ["uid": miner.uid, "status": response.status])
         return nil
       }
-      let answer = await Self.parsed(response.body, tasks: tasks, profile: profile)
+      // A hostile answer may take milliseconds to read.
+      let answer = await OffLoop.run {
+        CapacityAnswer(parsing: response.body, tasks: tasks, profile: profile)
+      }
       if answer == nil {
         log.debug("no capacities from a miner", ["uid": miner.uid, "reason": "unreadable"])
       }
@@ -85,13 +88,6 @@ final class CapacityFetcher {
       log.debug("no capacities from a miner", ["uid": miner.uid, "reason": error.code.rawValue])
       return nil
     }
-  }
-
-  /// Off the loop: a hostile answer may take milliseconds to read.
-  @concurrent private static func parsed(
-    _ bytes: [UInt8], tasks: [TaskConfig], profile: ScoringProfile
-  ) async -> CapacityAnswer? {
-    CapacityAnswer(parsing: bytes, tasks: tasks, profile: profile)
   }
 }
 

@@ -58,7 +58,7 @@ public final class RosterSource {
         bytes = try await Self.output(of: text)
         commandIsDue = Monotonic.now().advanced(milliseconds: seconds * 1000)
       }
-      let roster = try await Self.parsed(bytes)
+      let roster = try await OffLoop.run { () throws(RosterError) in try Roster(parsing: bytes) }
       current = roster
       revision += 1
       lastProblem = nil
@@ -91,14 +91,16 @@ public final class RosterSource {
       inode: (attributes?[.systemFileNumber] as? NSNumber)?.intValue)
   }
 
-  @concurrent private static func read(_ path: String) async throws(RosterError) -> [UInt8] {
-    do {
-      let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
-      defer { try? file.close() }
-      // One byte more than is allowed: the parser refuses what is too large.
-      return [UInt8](try file.read(upToCount: Roster.bytesMax + 1) ?? Data())
-    } catch {
-      throw RosterError(.unreadable, "\(path): \((error as NSError).localizedDescription)")
+  private static func read(_ path: String) async throws(RosterError) -> [UInt8] {
+    try await OffLoop.run { () throws(RosterError) in
+      do {
+        let file = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
+        defer { try? file.close() }
+        // One byte more than is allowed: the parser refuses what is too large.
+        return [UInt8](try file.read(upToCount: Roster.bytesMax + 1) ?? Data())
+      } catch {
+        throw RosterError(.unreadable, "\(path): \((error as NSError).localizedDescription)")
+      }
     }
   }
 
@@ -118,9 +120,5 @@ public final class RosterSource {
       throw RosterError(.unreadable, "the roster command ended with \(result.status): \(line)")
     }
     return result.stdout
-  }
-
-  @concurrent private static func parsed(_ bytes: [UInt8]) async throws(RosterError) -> Roster {
-    try Roster(parsing: bytes)
   }
 }

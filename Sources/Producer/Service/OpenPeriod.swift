@@ -25,27 +25,29 @@ struct OpenPeriod {
   }
 }
 
-/// The parts of a period's planning that take longer than the loop can wait: each runs beside it.
+/// The parts of a period's planning that take longer than the loop can wait.
 enum PlanningWork {
-  @concurrent static func snapshot(
+  static func snapshot(
     _ input: Planner.Input
   ) async throws(PlanError) -> (snapshot: PeriodSnapshot, encoded: [UInt8]) {
-    let snapshot = try Planner.snapshot(input)
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    guard let data = try? encoder.encode(snapshot) else {
-      // Every number in it was checked to be finite.
-      throw .badSnapshot("it cannot be written")
+    try await OffLoop.run { () throws(PlanError) in
+      let snapshot = try Planner.snapshot(input)
+      let encoder = JSONEncoder()
+      encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+      guard let data = try? encoder.encode(snapshot) else {
+        // Every number in it was checked to be finite.
+        throw .badSnapshot("it cannot be written")
+      }
+      return (snapshot, [UInt8](data))
     }
-    return (snapshot, [UInt8](data))
   }
 
   /// nil when the bytes are no snapshot.
-  @concurrent static func decoded(_ bytes: [UInt8]) async -> PeriodSnapshot? {
-    try? JSONDecoder().decode(PeriodSnapshot.self, from: Data(bytes))
+  static func decoded(_ bytes: [UInt8]) async -> PeriodSnapshot? {
+    await OffLoop.run { try? JSONDecoder().decode(PeriodSnapshot.self, from: Data(bytes)) }
   }
 
-  @concurrent static func plan(_ snapshot: PeriodSnapshot, seed: UInt64) async throws(PlanError) -> Plan {
-    try Planner.plan(snapshot, seed: seed)
+  static func plan(_ snapshot: PeriodSnapshot, seed: UInt64) async throws(PlanError) -> Plan {
+    try await OffLoop.run { () throws(PlanError) in try Planner.plan(snapshot, seed: seed) }
   }
 }

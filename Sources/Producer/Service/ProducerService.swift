@@ -83,9 +83,9 @@ public final class ProducerService {
   /// Works until `stopping` fires, or until the wanted number of periods was closed; then gives the role
   /// back.
   public func run(until stopping: Signal) async {
-    let work = Task { @IO in await self.loop() }
-    let renewals = Task { @IO in await self.keepRole() }
-    let watcher = Task { @IO in
+    let work = IO.task { @IO in await self.loop() }
+    let renewals = IO.task { @IO in await self.keepRole() }
+    let watcher = IO.task { @IO in
       await stopping.wait()
       work.cancel()
     }

@@ -33,7 +33,7 @@ enum SubmitCommand {
       if case .refused(let reason) = result {
         throw try await refusal(reason, queue)
       }
-      let cancel = context.stopping.onFire { Task { @IO in _ = try? await queue.cancel(id: id) } }
+      let cancel = context.stopping.onFire { IO.task { @IO in _ = try? await queue.cancel(id: id) } }
       defer { context.stopping.forget(cancel) }
       return try await follow(queue.keys.reply(id), reader, asJSON: settings.bool("json"))
     }

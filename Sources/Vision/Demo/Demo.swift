@@ -54,10 +54,10 @@ enum Demo {
     let queue = stack.queue
     let view = DemoView(queue: queue)
     let organics = DemoOrganics(queue: queue, tasks: stack.config.tasks)
-    let traffic = Task { @IO in
+    let traffic = IO.task { @IO in
       await organics.run(perSecond: context.settings.double("organics-per-second"), until: stack.ending)
     }
-    let faults = Task { @IO in await DemoFaults.run(context.settings, stack) }
+    let faults = IO.task { @IO in await DemoFaults.run(context.settings, stack) }
     defer {
       traffic.cancel()
       faults.cancel()
@@ -111,7 +111,8 @@ struct DemoFolder {
   func showLogTails() {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
     for name in names.sorted() where name.hasSuffix(".log") {
-      guard let text = try? String(contentsOfFile: file(name), encoding: .utf8), !text.isEmpty else { continue }
+      let text = (try? String(contentsOfFile: file(name), encoding: .utf8)) ?? ""
+      if text.isEmpty { continue }
       let lines = text.split(separator: "\n").suffix(5)
       print("\(name):\n  " + lines.joined(separator: "\n  "))
     }

@@ -50,7 +50,8 @@ final class DemoOrganics {
   private func collect() async {
     var open: [(id: String, after: Monotonic)] = []
     for item in waiting {
-      let reply = try? await queue.redis.send("XREVRANGE", queue.keys.reply(item.id), "+", "-", "COUNT", "1")
+      let key = queue.keys.reply(item.id)
+      let reply = try? await queue.redis.send("XREVRANGE", key, "+", "-", "COUNT", "1")
       guard let fields = reply?[0]?[1]?.fields, let end = fields["end"] else {
         open.append(item)
         continue

@@ -161,7 +161,7 @@ final class DemoStack {
 
   private func end(_ processes: [ChildProcess], graceMilliseconds: Int) async {
     let tasks = processes.map { process in
-      Task { @IO in
+      IO.task { @IO in
         if process.status == nil { _ = await process.terminate(graceMilliseconds: graceMilliseconds) }
       }
     }

@@ -64,9 +64,8 @@ struct StatusReport: Sendable {
     let paused = try await queue.redis.send("SMEMBERS", keys.fixed(.paused))
     report.paused = (paused.elements ?? []).compactMap(\.text).sorted()
     for id in try await queue.openPeriods() {
-      if let record = try await queue.periodRecord(id) {
-        report.periods.append(.init(id: id, record: record))
-      }
+      guard let record = try await queue.periodRecord(id) else { continue }
+      report.periods.append(.init(id: id, record: record))
     }
     for role in ["producer", "aggregator"] {
       report.leaders[role] = try await queue.redis.send("GET", keys.leader(role)).text

@@ -75,7 +75,7 @@ final class Claimer {
     let result = try await queue.claim(
       worker: worker, request: request, nonce: Nonce.make(), organicMax: organicMax,
       syntheticMax: syntheticMax, organicLeaseMilliseconds: leases.organic,
-      syntheticLeaseMilliseconds: leases.synthetic, totalMax: organicMax)
+      syntheticLeaseMilliseconds: leases.synthetic)
     clock.observe(nowMilliseconds: result.nowMilliseconds)
     nextDue = result.nextDueMilliseconds
     claimedCount += result.grants.count
@@ -113,7 +113,7 @@ final class Claimer {
     case .due(let at):
       if slots.syntheticRoom == 0 {
         // No room any more: somebody else may have some.
-        Task { @IO in await self.putBack(at) }
+        IO.task { @IO in await self.putBack(at) }
       } else if at < nextDue ?? .max || at <= clock.nowMilliseconds {
         nextDue = at
         poke()

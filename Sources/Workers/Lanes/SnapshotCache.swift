@@ -39,7 +39,7 @@ final class SnapshotCache {
   func period(_ id: PeriodID) async -> LoadedPeriod? {
     if let known = periods[id] { return known }
     if let load = loads[id] { return await load.value }
-    let load = Task { @IO in await self.load(id) }
+    let load = IO.task { @IO in await self.load(id) }
     loads[id] = load
     let loaded = await load.value
     loads[id] = nil

@@ -130,7 +130,8 @@ final class AttemptRun: TransferHandler {
       end(as: .malformed, "an event of the stream is no valid chunk")
       return
     }
-    keep(data)
+    // A checking server takes every chunk for one token: the role, the finish reason and the usage are none.
+    if chunk.kind == .content || chunk.hasLogprobs { keep(data) }
     if relay != nil {
       piece.append(contentsOf: AttemptRun.dataPrefix)
       chunk.appendStripped(of: data, to: &piece)

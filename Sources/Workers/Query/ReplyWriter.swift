@@ -65,7 +65,7 @@ final class ReplyWriter {
     EventLoop.shared.atEndOfTurn { [weak self] in
       guard let self else { return }
       self.isFlushQueued = false
-      Task { @IO in await self.flush() }
+      IO.task { @IO in await self.flush() }
     }
   }
 

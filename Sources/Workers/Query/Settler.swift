@@ -39,7 +39,7 @@ final class Settler {
       guard !batch.isEmpty else { return }
       self.waiting.removeFirst(batch.count)
       self.calls += 1
-      Task { @IO in
+      IO.task { @IO in
         await self.send(batch)
         self.calls -= 1
         self.queueFlush()

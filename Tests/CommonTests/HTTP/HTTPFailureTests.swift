@@ -77,6 +77,37 @@ struct HTTPFailureTests {
     #expect(elapsed >= 9 * 70 + 500 && elapsed < 6000)
   }
 
+  @Test("a loop that was held up is not taken for a stalled server")
+  @IO func heldUpLoop() async {
+    let server = LoopbackServer { connection in
+      let request = connection.readRequest() ?? ""
+      connection.startStream()
+      if request.hasPrefix("GET /steady ") {
+        for number in 0..<40 {
+          connection.sendChunk("data: \(number)\n\n")
+          usleep(30_000)
+        }
+      } else {
+        usleep(200_000)
+        connection.sendChunk("data: x\n\n")
+      }
+      connection.sendChunk("")
+    }
+    let client = HTTPClient()
+    defer { client.close() }
+    let steady = EventCollector()
+    let slow = EventCollector()
+    slow.onBytes = { _, _ in usleep(900_000) }
+    for (path, collector) in [("/steady", steady), ("/slow", slow)] {
+      client.start(
+        .init(method: .get, url: server.url(path)), timeouts: .make(stall: 600), limits: .make(),
+        handler: collector)
+    }
+    await steady.ended.wait()
+    await slow.ended.wait()
+    #expect(steady.failure == nil && steady.events.count == 40)
+  }
+
   @Test("content that keeps coming: the total timeout")
   @IO func totalTimeout() async {
     let server = LoopbackServer { connection in

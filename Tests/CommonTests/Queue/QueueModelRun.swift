@@ -218,7 +218,7 @@ final class QueueModelRun {
     switch operation {
     case .noteCheck(let back):
       let held = newest(checkGrants, back)
-      let result = try await queue.noteCheck(id: held.id, token: held.token, remoteID: "r1")
+      let result = try await queue.noteCheck(id: held.id, token: held.token, remoteID: "r1", tries: 1)
       try expect(result, model.noteCheck(held.id, held.token, remote: "r1"))
     case .settleCheck(let back, let how):
       let held = newest(checkGrants, back)

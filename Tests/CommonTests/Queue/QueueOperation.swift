@@ -68,7 +68,7 @@ extension QueueStep {
     switch n(64) {
     case 0...7:
       return .submit(n(8), task: n(20) == 0 ? 2 : n(2), bytes: n(20), allowed: n(3) == 0 ? 1 + n(200_000) : 0)
-    case 8...16: return .claim(n(3), organics: n(4), synthetics: n(4), isOld: n(8) == 0)
+    case 8...16: return .claim(n(3), organics: n(6), synthetics: n(4), isOld: n(8) == 0)
     case 17...20:
       let sizes = (0..<n(4)).map { _ in n(6) }
       return .append(grant: n(6), ahead: n(8) == 0 ? n(4) - 2 : 0, sizes: sizes, cap: 5 + n(20))

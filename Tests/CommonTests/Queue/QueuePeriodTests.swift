@@ -27,7 +27,7 @@ struct QueuePeriodTests {
         counts: [[3, 1]], lengthMilliseconds: 3_000,
         volumes: [("test:chat:0", 2_000), ("test:chat:1", 2_000)])
       try await bench.submit("a")
-      let grants = try await bench.claim(organics: 1, synthetics: 1).grants
+      let grants = try await bench.claim(synthetics: 1).grants
       for grant in grants { _ = try await bench.queue.settle([bench.end(grant, period: snapshot.id)]) }
       try await bench.pass(2_000)
       let rest = try await bench.claim()

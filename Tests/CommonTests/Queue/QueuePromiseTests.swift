@@ -160,6 +160,18 @@ struct QueuePromiseTests {
     }
   }
 
+  @Test("a worker that came for a query and found users leaves the marker to others")
+  @IO func markerPassedOn() async throws {
+    try await QueueBench.run { bench in
+      _ = try await bench.plan(counts: [[2]], lengthMilliseconds: 1_000)
+      try await bench.submit("a")
+      try await bench.takeMarker(.wakeDue)
+      let claimed = try await bench.claim(organics: 1)
+      #expect(claimed.grants.map(\.id) == ["a"] && claimed.nextDueMilliseconds == bench.now)
+      #expect(try await bench.marker(.wakeDue) == bench.now)
+    }
+  }
+
   @Test("only pausing stops claims, each class by itself")
   @IO func pausing() async throws {
     try await QueueBench.run { bench in

@@ -25,8 +25,14 @@ extension ReferenceQueue {
       }
       if !organics.isEmpty { wakeOrganic = 0 }
     }
+    let room = min(syntheticMax, organicMax - claimed.ids.count)
     if syntheticMax > 0 && !paused.contains("synthetic") {
-      claimSynthetics(worker, nonce, syntheticMax, &claimed)
+      if room > 0 {
+        claimSynthetics(worker, nonce, room, &claimed)
+      } else if let head = dues.first?.score {
+        claimed.next = head
+        wakeDue = min(wakeDue ?? head, head)
+      }
     }
     workers[worker, default: Worker()].request = request
     workers[worker]!.granted = claimed.ids

@@ -58,8 +58,11 @@ struct RosterTests {
 
   @Test("has a maximum of miners")
   func tooMany() throws {
-    #expect(try parse(Fixture.rosterText(Fixture.miners(4096))).miners.count == 4096)
-    let error = #expect(throws: RosterError.self) { try parse(Fixture.rosterText(Fixture.miners(4097))) }
+    let entries = Array(repeating: "1", count: Roster.minersMax)
+    let full = #expect(throws: RosterError.self) { try parse(miners: entries.joined(separator: ",")) }
+    #expect(full?.code == .invalidField, "as many as there may be are looked at")
+    let over = (entries + ["1"]).joined(separator: ",")
+    let error = #expect(throws: RosterError.self) { try parse(miners: over) }
     #expect(error?.code == .tooMany)
   }
 

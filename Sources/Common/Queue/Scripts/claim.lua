@@ -4,15 +4,13 @@
 --   test volume (such ones are settled as skipped). A repeat with the same request number grants nothing
 --   new and returns what the first call granted.
 -- KEYS organic, organic:deadline, due, lease, wake:organic, wake:due, paused, ledger, counts, pace
--- ARGS 1 worker id  2 request number  3 nonce of this claim  4 most organics (0…100)
---      5 most synthetics (0…100)  6 organic lease, ms  7 synthetic lease, ms
---      8 most jobs of both kinds together
+-- ARGS 1 worker id  2 request number  3 nonce of this claim  4 most jobs in all, thus most organics (0…100)
+--      5 most synthetics among them (0…100)  6 organic lease, ms  7 synthetic lease, ms
 -- RETURNS {now ms, next due ms or -1, id, token, kind, task, attempt, deadline ms or '', stream flag or '',
 --   payload or '', …}
 local worker, request, nonce = take(), take(), take()
 local organic_max, synthetic_max = math.min(take_int(), 100), math.min(take_int(), 100)
-local organic_lease, synthetic_lease, total_max = take_int(), take_int(), take_int()
-organic_max = math.min(organic_max, total_max)
+local organic_lease, synthetic_lease = take_int(), take_int()
 local now = now_ms()
 local worker_hash = worker_key(worker)
 local reply = {now, -1}
@@ -130,9 +128,18 @@ local function claim_synthetics()
   end
 end
 
+-- Organics took the room: whoever came for a query leaves its marker to others.
+local function pass_on()
+  local head = redis.call('ZRANGE', due_key, 0, 0, 'WITHSCORES')
+  if not head[2] or redis.call('SISMEMBER', paused_key, 'synthetic') == 1 then return end
+  reply[2] = tonumber(head[2])
+  redis.call('ZADD', wake_due_key, 'LT', head[2], 'due')
+end
+
 claim_organics()
-synthetic_max = math.min(synthetic_max, total_max - #granted)
-claim_synthetics()
+local wanted = synthetic_max
+synthetic_max = math.min(synthetic_max, organic_max - #granted)
+if synthetic_max <= 0 and wanted > 0 then pass_on() else claim_synthetics() end
 redis.call('HSET', worker_hash, 'request', request, 'granted', table.concat(granted, ' '), 'claimed', now)
 -- A worker that dies before its first heartbeat must be missed too.
 redis.call('PEXPIRE', worker_hash, math.max(organic_lease, synthetic_lease), 'NX')

@@ -4,7 +4,8 @@
 --   returns what the first call granted. Without a grant the marker says when the next answer may be taken.
 -- KEYS lease, paused, verdicts, checks, wake:check
 -- ARGS 1 worker id  2 nonce  3 lease, ms  4 list of tasks in order of preference (0…100)
--- RETURNS {} | {id, token, task, attempt, remote task id or '', fields of the attempt, answer}
+-- RETURNS {} | {id, token, task, attempt, remote task id or '', fields of the attempt, answer, how often
+--   servers have tried}
 local worker, nonce, lease = take(), take(), take_int()
 local tasks = take_list()
 local now = now_ms()
@@ -12,10 +13,11 @@ local worker_hash, token = worker_key(worker), nonce .. '.1'
 
 local known = redis.call('HMGET', worker_hash, 'check_nonce', 'check')
 if known[1] == nonce then
-  local job = redis.call('HMGET', job_key(known[2] or ''), 'state', 'token', 'task', 'attempt', 'remote', 'fields')
+  local job = redis.call('HMGET', job_key(known[2] or ''), 'state', 'token', 'task', 'attempt', 'remote', 'fields',
+    'tries')
   if job[1] ~= 'running' or job[2] ~= token then return {} end
   local answer = redis.call('GET', answer_key(known[2])) or ''
-  return {known[2], token, job[3], tonumber(job[4]), job[5] or '', cmsgpack.unpack(job[6]), answer}
+  return {known[2], token, job[3], tonumber(job[4]), job[5] or '', cmsgpack.unpack(job[6]), answer, tonumber(job[7] or '0')}
 end
 if redis.call('SISMEMBER', paused_key, 'check') == 1 then return {} end
 
@@ -37,7 +39,7 @@ local function take_one(task)
     if not id then return nil end
     redis.call('ZREM', check_key(task), id)
     redis.call('HINCRBY', checks_key, 'waiting:' .. task, -1)
-    local job = try('HMGET', job_key(id), 'remote', 'fields', 'size') or {}
+    local job = try('HMGET', job_key(id), 'remote', 'fields', 'size', 'tries') or {}
     local answer = try('GET', answer_key(id))
     if job[2] and answer then return id, job, answer end
     redis.call('HINCRBY', checks_key, 'bytes', -tonumber(job[3] or '0'))
@@ -58,7 +60,7 @@ for index = 1, math.min(#tasks, 100) do
     redis.call('HSET', worker_hash, 'check_nonce', nonce, 'check', id)
     -- A worker that dies before its first heartbeat must be missed too.
     redis.call('PEXPIRE', worker_hash, lease, 'NX')
-    return {id, token, task, attempt, job[1] or '', cmsgpack.unpack(job[2]), answer}
+    return {id, token, task, attempt, job[1] or '', cmsgpack.unpack(job[2]), answer, tonumber(job[4] or '0')}
   end
   local head = redis.call('ZRANGE', check_key(task), 0, 0, 'WITHSCORES')
   if head[2] then wake = math.min(wake or tonumber(head[2]), tonumber(head[2])) end

@@ -129,9 +129,9 @@ public final class WorkerService {
 
   private func start(_ grant: Grant) {
     IO.task { @IO in
-      await handler.handle(grant)
-      claimer.free(grant.kind)
-      if claimer.slots.running == 0 { idle?.fire() }
+      await self.handler.handle(grant)
+      self.claimer.free(grant.kind)
+      if self.claimer.slots.running == 0 { self.idle?.fire() }
     }
   }
 

@@ -162,7 +162,7 @@ public final class ChildProcess: ReadinessHandler {
 
   /// Its end, whatever happens to the waiting task.
   func exitStatus() async -> ExitStatus {
-    await IO.task { @IO in await exited.wait() }.value
+    await IO.task { @IO in await self.exited.wait() }.value
     guard let status else { preconditionFailure("exited without a status") }
     return status
   }

@@ -66,7 +66,8 @@ let package = Package(
       .testTarget(
         name: "\(folder)Tests",
         dependencies: ["Common", "TestSupport", .target(name: folder)]
-          + (folder == "Workers" ? ["Simulator"] : []),
+          + (folder == "Workers" ? ["Simulator"] : [])
+          + (folder == "Vision" ? ["Producer", "Workers", "Aggregator", "Simulator", "vision"] : []),
         swiftSettings: settings)
     }
     + [

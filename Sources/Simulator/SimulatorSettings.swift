@@ -13,8 +13,7 @@ enum SimulatorRole: String, CaseIterable {
   var table: SettingsTable {
     SettingsTable(
       program: "vision-simulator \(rawValue)", about: about, settings: settings + CommonSettings.process,
-      elsewhere: Set(CommonSettings.service.map(\.name)).subtracting(settings.map(\.name))
-        .subtracting(CommonSettings.process.map(\.name)))
+      elsewhere: KnownSettings.names)
   }
 
   private var about: String {

@@ -29,16 +29,26 @@ public enum VisionCommand {
       exit(ExitCode.ok.rawValue)
     }
     guard let entry = entries.first(where: { $0.name == name }) else {
-      let known = entries.map(\.name).joined(separator: ", ")
-      let line = "vision: unknown command '\(name.prefix(40))'; the commands are \(known)\n"
+      let line = "vision: \(unknownCommand(name))\n"
       FileHandle.standardError.write(Data(line.utf8))
       exit(ExitCode.usage.rawValue)
     }
     arguments.removeFirst()
-    let table = SettingsTable(
+    Service.run(table(of: entry), arguments: arguments, work: entry.work)
+  }
+
+  static func table(of entry: Entry) -> SettingsTable {
+    SettingsTable(
       program: "vision \(entry.name)", about: entry.about, settings: entry.settings,
-      positionals: entry.positionals)
-    Service.run(table, arguments: arguments, work: entry.work)
+      positionals: entry.positionals, elsewhere: KnownSettings.names)
+  }
+
+  static func unknownCommand(_ name: String) -> String {
+    let shown = String(name.prefix(40).filter { $0.isASCII && !$0.isNewline && $0 >= " " })
+    let names = entries.map(\.name)
+    let hint = NearMiss.hint(name, among: names)
+    return "unknown command '\(shown)'"
+      + (hint.isEmpty ? "; the commands are " + names.joined(separator: ", ") : hint)
   }
 
   private static var overview: String {

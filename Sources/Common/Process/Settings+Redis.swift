@@ -7,3 +7,11 @@ extension Settings {
     return address
   }
 }
+
+extension RedisError: ExitCodeProviding {
+  /// A wrong address is the caller's mistake; what can pass is worth another try later.
+  public var exitCode: ExitCode {
+    if code == .invalidAddress { return .usage }
+    return isTransient ? .unavailable : .failed
+  }
+}

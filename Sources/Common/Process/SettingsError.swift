@@ -41,9 +41,9 @@ public struct SettingsError: ExitCodeProviding, Equatable, CustomStringConvertib
 }
 
 /// Finds what somebody may have meant.
-enum NearMiss {
+public enum NearMiss {
   /// `; did you mean X?` for the candidate closest to `word`, or nothing if none is close.
-  static func hint(_ word: String, among candidates: some Sequence<String>) -> String {
+  public static func hint(_ word: String, among candidates: some Sequence<String>) -> String {
     let limit = max(1, word.count / 3)
     let near = candidates.map { ($0, distance(word, $0)) }.filter { $0.1 <= limit }
     guard let best = near.min(by: { ($0.1, $0.0) < ($1.1, $1.0) }) else { return "" }

@@ -41,7 +41,7 @@ public struct SettingsTable: Sendable {
   /// The arguments that are not flags.
   public let positionals: [Positional]
   /// Names of settings of other programs, which may stand in the environment and the file that the
-  /// programs share, and mean nothing here.
+  /// programs share, and mean nothing here: ``KnownSettings``.
   public let elsewhere: Set<String>
 
   /// Describes a program. Names that stand there twice are a programmer's error.
@@ -57,7 +57,7 @@ public struct SettingsTable: Sendable {
     self.about = about
     self.settings = settings
     self.positionals = positionals
-    self.elsewhere = elsewhere
+    self.elsewhere = elsewhere.subtracting(names)
   }
 
   private static let reserved: Set<String> = ["settings", "help", "version"]

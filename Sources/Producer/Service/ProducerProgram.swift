@@ -22,7 +22,7 @@ public enum ProducerProgram {
           + " Claims are scaled to it."),
       Setting(
         "periods", .integer(1...1_000_000), help: "Stop after so many periods were closed."),
-    ])
+    ], elsewhere: KnownSettings.names)
 
   /// Runs until it is told to stop, or until `periods` periods were closed.
   /// - Throws: `ProducerError` or `RedisError` when the settings make no sense.
@@ -30,6 +30,7 @@ public enum ProducerProgram {
     let settings = context.settings
     let origin = try rosterOrigin(settings)
     let config = try ConfigSource(path: settings.string("config"), log: context.log)
+    guard try await RedisStart.isReady(context) else { return .ok }
     var address = try RedisAddress(url: settings.string("redis-url"))
     if let password = settings.secret("redis-password") { address.password = password.reveal() }
     let redis = RedisClient(address: address, options: .init(name: "vision-producer"))

@@ -14,18 +14,22 @@ enum Connection {
     let exitCode: ExitCode
   }
 
+  /// A client that is not connected yet.
+  /// - Throws: `Failure` when the settings name no address.
+  @IO static func client(_ settings: Settings) throws(Failure) -> RedisClient {
+    do throws(RedisError) {
+      return RedisClient(address: try settings.redisAddress(), options: .init(name: "vision"))
+    } catch {
+      throw Failure(description: error.message, exitCode: .usage)
+    }
+  }
+
   /// Runs `body` with the queue.
   /// - Throws: `Failure` with the exit code for an unavailable Redis when it cannot be reached.
   @IO static func withQueue<T>(
     _ settings: Settings, _ body: @IO (JobQueue) async throws -> T
   ) async throws -> T {
-    let address: RedisAddress
-    do throws(RedisError) {
-      address = try settings.redisAddress()
-    } catch {
-      throw Failure(description: error.message, exitCode: .usage)
-    }
-    let redis = RedisClient(address: address, options: .init(name: "vision"))
+    let redis = try client(settings)
     defer { redis.close() }
     let queue = JobQueue(redis: redis, keys: Keys(namespace: settings.string("namespace")))
     queue.patienceMilliseconds = 5_000

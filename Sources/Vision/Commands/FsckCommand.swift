@@ -14,6 +14,6 @@ enum FsckCommand {
         try await Fsck(queue, isLive: context.settings.bool("live")).run()
       }
       for line in report.lines { print(line) }
-      return report.problems.isEmpty ? .ok : .failed
+      return report.isClean ? .ok : .failed
     })
 }

@@ -6,8 +6,10 @@ enum SubmitCommand {
   static let entry = VisionCommand.Entry(
     name: "submit", about: "Send a request as a user would, and print the answer as it comes.",
     settings: Connection.settings + [
-      Setting("task", .name, isRequired: true, help: "The task to ask."),
-      Setting("id", .name, help: "The request's id; drawn when it is not given."),
+      Setting("task", .string(maxBytes: 64), isRequired: true, help: "The task to ask."),
+      Setting(
+        "id", .string(maxBytes: 64),
+        help: "The request's id; drawn when it is not given. With a known id the known reply is printed."),
       Setting("payload", .path, help: "A file with the JSON payload, instead of a prompt."),
       Setting("account", .string(maxBytes: 64), default: "", help: "Whom the usage is counted for."),
       Setting(
@@ -20,17 +22,35 @@ enum SubmitCommand {
   @IO private static func run(_ context: ServiceContext) async throws -> ExitCode {
     let settings = context.settings
     let payload = try payload(settings)
+    // Apart from the queue's, since a wait for the reply would hold up a cancellation.
+    let reader = try Connection.client(settings)
+    defer { reader.close() }
     let id = settings.stringIfSet("id") ?? "cli-" + String(UInt64.random(in: 0 ... .max), radix: 36)
     return try await Connection.withQueue(settings) { queue in
       let result = try await queue.submit(
         id: id, task: settings.string("task"), payload: payload, account: settings.string("account"),
         allowedMilliseconds: settings.int("deadline-ms"))
       if case .refused(let reason) = result {
-        throw Connection.Failure(description: "refused: \(reason)", exitCode: .failed)
+        throw try await refusal(reason, queue)
       }
       let cancel = context.stopping.onFire { IO.task { @IO in _ = try? await queue.cancel(id: id) } }
       defer { context.stopping.forget(cancel) }
-      return try await follow(queue, id: id, asJSON: settings.bool("json"))
+      return try await follow(queue.keys.reply(id), reader, asJSON: settings.bool("json"))
+    }
+  }
+
+  /// Why a request was not taken. A full or paused queue takes it later; the rest is the caller's mistake.
+  @IO private static func refusal(
+    _ reason: String, _ queue: JobQueue
+  ) async throws -> Connection.Failure {
+    switch reason {
+    case "unknown_task":
+      let known = try await queue.redis.send("HKEYS", queue.keys.fixed(.tasks)).elements ?? []
+      let names = known.compactMap(\.text).sorted().joined(separator: ", ")
+      let hint = names.isEmpty ? "no producer published tasks yet" : "the tasks are \(names)"
+      return .init(description: "refused: unknown_task; \(hint)", exitCode: .usage)
+    case "full", "paused": return .init(description: "refused: \(reason)", exitCode: .unavailable)
+    default: return .init(description: "refused: \(reason)", exitCode: .usage)
     }
   }
 
@@ -59,12 +79,13 @@ enum SubmitCommand {
   }
 
   /// Reads the reply from its beginning to its terminal entry.
-  @IO private static func follow(_ queue: JobQueue, id: String, asJSON: Bool) async throws -> ExitCode {
+  @IO private static func follow(
+    _ stream: String, _ reader: RedisClient, asJSON: Bool
+  ) async throws -> ExitCode {
     var after = "0"
     while true {
-      let reply = try await queue.redis.send(
-        RedisCommand(
-          "XREAD", "COUNT", "100", "BLOCK", "2000", "STREAMS", queue.keys.reply(id), after))
+      let reply = try await reader.send(
+        "XREAD", "COUNT", "100", "BLOCK", "2000", "STREAMS", stream, after)
       for entry in reply[0]?[1]?.elements ?? [] {
         guard let key = entry[0]?.text, let fields = entry[1]?.fields else { continue }
         after = key

@@ -21,6 +21,7 @@ extension StatusReport {
     lines += coverageLines
     lines.append("weights   \(weightsLine)")
     lines.append("redis     \(redisLine)")
+    lines += redisProblems.map { "WARNING   \($0)" }
     return lines.joined(separator: "\n")
   }
 
@@ -102,6 +103,7 @@ extension StatusReport {
         }),
       "checks": strings(checks), "verdicts": strings(verdicts), "weights": strings(weightsMeta),
       "weights_miners": .integer(weightsCount), "redis": strings(redis),
+      "redis_problems": .array(redisProblems.map { .string($0) }),
     ])
   }
 }

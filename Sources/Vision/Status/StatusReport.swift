@@ -38,6 +38,8 @@ struct StatusReport: Sendable {
   var weightsMeta: [String: String] = [:]
   var weightsCount = 0
   var redis: [String: String] = [:]
+  /// What is wrong with how Redis is set, as the programs say when they start.
+  var redisProblems: [String] = []
 
   /// Most workers that are read.
   static let workersMax = 1000
@@ -73,7 +75,7 @@ struct StatusReport: Sendable {
     report.verdicts = try await fields(.verdicts)
     report.weightsMeta = try await fields(.weightsMeta)
     report.weightsCount = try await count("HLEN", keys.fixed(.weights))
-    report.redis = try await redisFacts(queue)
+    report.take(try await RedisCheck.read(queue.redis))
     return report
   }
 
@@ -98,17 +100,15 @@ struct StatusReport: Sendable {
     return workers
   }
 
-  @IO private static func redisFacts(_ queue: JobQueue) async throws(RedisError) -> [String: String] {
-    let text = try await queue.redis.send("INFO").text ?? ""
-    let wanted: Set = [
-      "redis_version", "used_memory", "maxmemory", "maxmemory_policy", "aof_enabled", "role",
-      "uptime_in_seconds",
-    ]
-    var facts: [String: String] = [:]
-    for line in text.split(whereSeparator: \.isNewline) {
-      let parts = line.split(separator: ":", maxSplits: 1)
-      if parts.count == 2, wanted.contains(String(parts[0])) { facts[String(parts[0])] = String(parts[1]) }
-    }
-    return facts
+  /// What the report shows of Redis.
+  static let redisFields = [
+    "redis_version", "used_memory", "maxmemory", "maxmemory_policy", "aof_enabled", "role",
+    "uptime_in_seconds",
+  ]
+
+  mutating func take(_ check: RedisCheck) {
+    redis = check.info.filter { StatusReport.redisFields.contains($0.key) }
+    redis["clock_skew_ms"] = String(check.clockSkewMilliseconds)
+    redisProblems = (check.refusal.map { [$0] } ?? []) + check.warnings
   }
 }

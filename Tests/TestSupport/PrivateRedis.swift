@@ -1,0 +1,44 @@
+import Common
+import Foundation
+
+/// A Redis server of a test's own, for what must not be done to the shared one. It ends with the test's
+/// process at the latest.
+@IO
+public final class PrivateRedis {
+  /// Where it listens.
+  public let url: String
+  private let folder: String
+  private var process: ChildProcess?
+
+  /// Names a server that does not run yet.
+  public init() throws {
+    folder = FileManager.default.temporaryDirectory.path + "/vr-" + UUID().uuidString.prefix(8)
+    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: false)
+    url = "unix://\(folder)/redis.sock"
+  }
+
+  /// A client of this server.
+  public func client(commandTimeoutMilliseconds: Int = 10_000) throws -> RedisClient {
+    var options = RedisClient.Options(name: "test")
+    options.commandTimeoutMilliseconds = commandTimeoutMilliseconds
+    return RedisClient(address: try RedisAddress(url: url), options: options)
+  }
+
+  /// Starts the server with settings such as `["--maxmemory", "1gb"]`, and waits until it answers.
+  public func start(_ settings: [String] = []) async throws {
+    let command = ChildCommand(
+      ["redis-server", "--port", "0", "--unixsocket", folder + "/redis.sock", "--save", "", "--dir", folder]
+        + settings)
+    process = try ChildProcess(command, stdout: .discarded, stderr: .discarded)
+    let client = try client()
+    defer { client.close() }
+    _ = try await client.send("PING")
+  }
+
+  /// Ends the server and removes its files.
+  public func stop() async {
+    if let process { await process.terminate(graceMilliseconds: 5_000) }
+    process = nil
+    try? FileManager.default.removeItem(atPath: folder)
+  }
+}

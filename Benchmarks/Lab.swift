@@ -60,7 +60,8 @@ final class Lab {
       [
         "redis-server", try Lab.find("redis.conf"), "--port", "0", "--unixsocket", redisSocket, "--dir",
         folder,
-        "--daemonize", "no", "--appendonly", "no", "--save", "", "--maxmemory", "4gb", "--logfile", "",
+        "--daemonize", "no", "--busy-reply-threshold", "10000", "--appendonly", "no", "--save", "",
+        "--maxmemory", "4gb", "--logfile", "",
       ], isServer: true)
     redisProcess = process
     _ = try await redis.send("PING")

@@ -53,6 +53,8 @@ let package = Package(
     + service("Vision", program: "vision", also: ["Aggregator"])
     + [
       .executableTarget(
+        name: "vision-bench", dependencies: ["Common"], path: "Benchmarks", swiftSettings: settings),
+      .executableTarget(
         name: "ProcessFixture", dependencies: ["Common"], path: "Tests/ProcessFixture",
         swiftSettings: settings),
       .target(

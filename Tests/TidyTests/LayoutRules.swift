@@ -4,7 +4,8 @@ enum LayoutRules {
     let description = package.joined(separator: "\n")
     return files.compactMap { file in
       let parts = file.parts
-      guard parts.count > 2, ["Sources", "Tests", "Benchmarks"].contains(parts[0]) else {
+      if description.contains("path: \"\(parts[0])\"") { return nil }
+      guard parts.count > 2, ["Sources", "Tests"].contains(parts[0]) else {
         return parts == ["Package.swift"]
           ? nil : Finding(path: file.path, line: 1, message: "no target builds this file")
       }

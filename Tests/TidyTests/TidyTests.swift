@@ -29,7 +29,7 @@ struct TidyTests {
   func functionSizes() { expectNone(tree.swift.flatMap(SizeRules.functions)) }
 
   @Test("imports in one direction only")
-  func imports() { expectNone(sources.flatMap(DependencyRules.imports)) }
+  func imports() { expectNone(tree.swift.flatMap(DependencyRules.imports)) }
 
   @Test("uses types between the folders of Common in one direction only")
   func folders() { expectNone(DependencyRules.folders(tree.swift)) }

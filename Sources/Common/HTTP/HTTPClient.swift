@@ -70,7 +70,15 @@ public final class HTTPClient {
     vision_curl_multi_set_pointer(multi, CURLMOPT_TIMERDATA, owner)
     vision_curl_multi_set_timer_callback(multi, timerCallback)
     vision_curl_multi_set_long(multi, CURLMOPT_PIPELINING, Int(CURLPIPE_NOTHING))
-    vision_curl_multi_set_long(multi, CURLMOPT_MAXCONNECTS, configuration.idleConnectionsMax)
+    limitConnections()
+  }
+
+  /// Libcurl counts the connections in use as well: with a fixed limit, that many open streams would leave
+  /// no idle connection to any other request. Setting it is one assignment.
+  private func limitConnections() {
+    guard let multi else { return }
+    vision_curl_multi_set_long(
+      multi, CURLMOPT_MAXCONNECTS, configuration.idleConnectionsMax + transfers.count)
   }
 
   /// Cancels what is under way and closes every connection. Not from inside a handler's `received`.
@@ -150,6 +158,7 @@ public final class HTTPClient {
     guard transfer.state == .running, let multi else { return }
     if curl_multi_add_handle(multi, transfer.easy.raw) == CURLM_OK {
       transfer.isAdded = true
+      limitConnections()
     } else {
       transfer.refuse(HTTPFailure(.other, message: "libcurl takes no further transfer"))
     }
@@ -167,6 +176,7 @@ public final class HTTPClient {
       last.index = transfer.index
       transfers[transfer.index] = last
     }
+    limitConnections()
     giveBack(transfer.easy)
     transfer.headers?.free()
     transfer.headers = nil

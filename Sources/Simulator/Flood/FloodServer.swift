@@ -51,7 +51,7 @@ import Common
   }
 
   private static func plainAnswer() -> [UInt8] {
-    let start = "{\"status\":\"ok\",\"filler\":\""
+    let start = "{\"status\":\"ok\",\"image_b64\":\""
     let body = start + String(repeating: "x", count: plainLength - start.utf8.count - 2) + "\"}"
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: \(plainLength)\r\n\r\n"
     return Array((head + body).utf8)

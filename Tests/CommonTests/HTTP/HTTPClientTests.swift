@@ -64,6 +64,34 @@ struct HTTPClientTests {
     #expect(server.connections == 1 && client.connectionCount == 1)
   }
 
+  @Test("open streams leave room for idle connections, which stay bounded by themselves")
+  @IO func idleConnectionsBesideStreams() async throws {
+    let silent = LoopbackServer { connection in
+      guard connection.readRequest() != nil else { return }
+      connection.startStream()
+      connection.sendChunk("data: a\n\n")
+      _ = connection.readRequest()
+    }
+    let server = LoopbackServer { connection in
+      while connection.readRequest() != nil { connection.respond(body: "\(connection.number)") }
+    }
+    var configuration = HTTPClient.Configuration()
+    configuration.idleConnectionsMax = 1
+    let client = HTTPClient(configuration)
+    defer { client.close() }
+    let request = HTTPRequest(method: .get, url: silent.url())
+    for _ in 0..<3 {
+      let stream = EventCollector()
+      client.start(request, timeouts: .make(), limits: .make(), handler: stream)
+      await stream.first.wait()
+    }
+    for round in 0..<4 {
+      let response = try await client.outcome(server.url()).get()
+      #expect(response.summary.reusedConnection == (round > 0))
+    }
+    #expect(server.connections == 1 && client.connectionCount == 4)
+  }
+
   @Test(
     "a connection that the server closed while idle is not used again, and does not keep the loop busy",
     .timeLimit(.minutes(1)))

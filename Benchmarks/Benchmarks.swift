@@ -1,0 +1,74 @@
+import Common
+import Foundation
+
+/// The program `vision-bench`; `scripts/bench` starts it.
+enum Benchmarks {
+  private struct Entry {
+    let name: String
+    let work: @IO @Sendable (Lab) async throws -> [Row]
+  }
+
+  private static let entries = [
+    Entry(name: "xadd", work: XaddBench.run), Entry(name: "post", work: PostBench.run),
+    Entry(name: "nonstream", work: NonstreamBench.run), Entry(name: "relay", work: RelayBench.run),
+    Entry(name: "idle-streams", work: IdleStreamsBench.run), Entry(name: "memory", work: MemoryBench.run),
+  ]
+
+  static let table = SettingsTable(
+    program: "vision-bench", about: "Measures the pipeline beside the tools that mark its limits.",
+    settings: [
+      Setting("json", .boolean, default: "false", help: "One JSON object for each row instead of a table."),
+      Setting("seconds", .decimal(0.2...60), default: "2", help: "Length of one measurement, in seconds."),
+      Setting(
+        "server-core", .integer(0...1023), default: "0",
+        help: "The core of Redis and of the servers that answer; this program should run on another."),
+    ],
+    positionals: [
+      .init(
+        "name", help: "What to run, all by default: " + entries.map(\.name).joined(separator: ", ") + ".",
+        isOptional: true, isRepeated: true)
+    ])
+
+  @IO static func run(_ context: ServiceContext) async throws -> ExitCode {
+    let names = context.settings.arguments
+    let known = Set(entries.map(\.name))
+    if let unknown = names.first(where: { !known.contains($0) }) {
+      complain("vision-bench: no benchmark '\(unknown.prefix(40))'\n")
+      return .usage
+    }
+    let settings = context.settings
+    let lab = try Lab(seconds: settings.double("seconds"), serverCore: settings.int("server-core"))
+    let chosen = entries.filter { names.isEmpty || names.contains($0.name) }
+    let work = Task { @IO in
+      try await lab.startRedis()
+      try await measure(chosen, lab, asJSON: settings.bool("json"))
+    }
+    let watch = context.stopping.onFire { work.cancel() }
+    defer { context.stopping.forget(watch) }
+    let result = await work.result
+    if case .failure = result, !context.stopping.isFired { complain(lab.logTails()) }
+    await lab.stop()
+    if context.stopping.isFired { return .interrupted }
+    try result.get()
+    return .ok
+  }
+
+  @IO private static func measure(_ chosen: [Entry], _ lab: Lab, asJSON: Bool) async throws {
+    if !asJSON { show(Row.heading) }
+    for entry in chosen {
+      let rows: [Row]
+      do {
+        rows = try await entry.work(lab)
+      } catch let failure as BenchFailure {
+        throw BenchFailure("\(entry.name): \(failure)")
+      }
+      for row in rows { show(asJSON ? row.json : row.line) }
+      try Task.checkCancellation()
+    }
+  }
+
+  private static func complain(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }
+
+  /// At once, also where a file or a pipe reads along.
+  private static func show(_ line: String) { FileHandle.standardOutput.write(Data((line + "\n").utf8)) }
+}

@@ -1,0 +1,192 @@
+import Common
+import Foundation
+
+/// A period with one miner and one task in a namespace of its own, and a worker that serves it.
+@IO
+final class Scene {
+  private static var number = 0
+
+  private let lab: Lab
+  private let namespace: String
+  let queue: JobQueue
+  let snapshot: PeriodSnapshot
+  private(set) var worker: ChildProcess?
+  private var ids: [String] = []
+  private var submissions = 0
+
+  /// What the period's one task is.
+  enum Kind { case chat, image }
+
+  /// Opens a period whose one miner is at `url`, with `planned` queries of it.
+  init(_ lab: Lab, _ kind: Kind, url: String, planned: Int = 0) async throws {
+    self.lab = lab
+    Scene.number += 1
+    namespace = "bench-\(Scene.number)"
+    queue = JobQueue(redis: lab.redis, keys: Keys(namespace: namespace))
+    let now = try await queue.nowMilliseconds() / 1000 * 1000
+    snapshot = PeriodSnapshot(
+      id: PeriodID(startSeconds: now / 1000), startMilliseconds: now, endMilliseconds: now + 3_600_000,
+      profile: "vision", validatorHotkey: "validator", tasks: [try Scene.task(kind)],
+      miners: [MinerRecord(hotkey: "miner", uid: 0, address: url)], capacities: [[1e9]],
+      testVolumes: [[1e9]], counts: [[planned]], configDigest: "bench")
+    _ = try await queue.redis.send("HSET", queue.keys.fixed(.tasks), "bench", "{}")
+    guard try await queue.lead(role: "producer", token: "bench", lifeMilliseconds: 600_000) else {
+      throw BenchFailure("somebody else plans")
+    }
+    let encoded = Array(try JSONEncoder().encode(snapshot))
+    _ = try await queue.openPeriod(
+      leader: "bench", snapshot: snapshot, encoded: encoded, seed: 1, pacePerSecond: 1e6, burst: 1e6)
+    if planned > 0 { try await schedule(planned) }
+  }
+
+  private static func task(_ kind: Kind) throws -> TaskConfig {
+    let own =
+      switch kind {
+      case .chat: #""kind": "text", "shape": "chat", "stream": true, "max_tokens": [50, 2000]"#
+      case .image:
+        #""kind": "image", "shape": "text-to-image", "stream": false, "steps": [6, 12], "size": [1024, 1024]"#
+      }
+    let text = """
+      {"name": "bench", \(own), "weight": 1, "max_capacity": 1000000, "volume_per_request": 10,
+       "path": "/bench", "model": "bench", "timeouts": {"connect_ms": 30000, "first_content_ms": 60000,
+       "stall_ms": 600000, "total_ms": 600000}}
+      """
+    return try JSONDecoder().decode(TaskConfig.self, from: Data(text.utf8))
+  }
+
+  /// All queries are due at once.
+  private func schedule(_ planned: Int) async throws {
+    for (chunk, first) in stride(from: 0, to: planned, by: 100).enumerated() {
+      let last = min(first + 100, planned)
+      let jobs = (first..<last).map { number in
+        let job = SyntheticJob(period: snapshot.id, task: "bench", miner: 0, number: number)
+        return (dueMilliseconds: snapshot.startMilliseconds, id: job.description)
+      }
+      let result = try await queue.schedule(
+        leader: "bench", period: snapshot.id, chunk: chunk, isLast: last == planned, volumes: [], jobs: jobs)
+      guard result == .next(chunk + 1) else { throw BenchFailure("the plan cannot be scheduled: \(result)") }
+      try Task.checkCancellation()
+    }
+  }
+
+  // MARK: the worker
+
+  /// Starts the worker under test.
+  func startWorker(slots: Int) async throws {
+    let bytesMax = String(1 << 30)
+    worker = try lab.start(
+      [
+        Lab.program("vision-workers"), "--redis-url", "unix://" + lab.redisSocket, "--namespace", namespace,
+        "--slots", String(slots), "--reply-bytes-max", bytesMax, "--response-bytes-max", bytesMax,
+        "--organic-lease-ms", "60000", "--grace-ms", "0",
+      ], isServer: false)
+    try await wait(seconds: 20, for: "the worker to start") {
+      let pattern = self.queue.keys.worker("*")
+      return try await self.queue.redis.send("KEYS", pattern).elements?.isEmpty == false
+    }
+  }
+
+  /// The worker's process id.
+  var workerID: Int32 { get throws { try runningWorker().pid } }
+
+  private func runningWorker() throws -> ChildProcess {
+    guard let worker, worker.status == nil else { throw BenchFailure("the worker does not run") }
+    return worker
+  }
+
+  /// Ends the worker and drops all that the scene stored.
+  func end() async throws {
+    if let worker { await lab.end(worker) }
+    _ = try await queue.redis.send("FLUSHALL", "SYNC")
+  }
+
+  // MARK: users' requests
+
+  /// Submits requests and waits until each has its first content.
+  func openStreams(_ count: Int) async throws {
+    try await submit(count)
+    try await wait(seconds: 60, for: "\(count) streams") { try await self.progress().streams == count }
+  }
+
+  /// Submits requests and waits until each is answered to its end.
+  func answerAll(_ count: Int) async throws {
+    try await submit(count)
+    try await wait(seconds: 120, for: "\(count) answers") { try await self.progress().ended == count }
+  }
+
+  private func submit(_ count: Int) async throws {
+    submissions += 1
+    ids = (0..<count).map { "bench-\(submissions)-\($0)" }
+    let payload = Array(#"{"messages":[{"role":"user","content":"Tell me about lighthouses."}]}"#.utf8)
+    for start in stride(from: 0, to: count, by: 100) {
+      let tasks = ids[start..<min(start + 100, count)].map { id in
+        Task { @IO in try await queue.submit(id: id, task: "bench", payload: payload) }
+      }
+      for task in tasks {
+        let result = try await task.value
+        guard result == .created else { throw BenchFailure("a request was not taken: \(result)") }
+      }
+    }
+  }
+
+  /// Drops the replies of the last requests, which would be kept for an hour.
+  func dropReplies() async throws {
+    for id in ids { _ = try await queue.redis.send("UNLINK", queue.keys.reply(id)) }
+  }
+
+  /// How far all replies are.
+  struct Progress {
+    /// Streams with content, and those among them that ended and that ended well.
+    var streams = 0
+    var ended = 0
+    var done = 0
+    /// Entries written, and bytes in them.
+    var pieces = 0
+    var bytes = 0
+    var at = Monotonic.now()
+  }
+
+  /// Reads how far all replies are, a few hundred jobs at a time.
+  func progress() async throws -> Progress {
+    var progress = Progress()
+    for start in stride(from: 0, to: ids.count, by: 500) {
+      let reads = ids[start..<min(start + 500, ids.count)].map { id in
+        let key = queue.keys.job(id)
+        return Task { @IO in try await queue.redis.send("HMGET", key, "seq", "bytes", "state") }
+      }
+      for read in reads {
+        guard let items = try await read.value.elements, items.count == 3 else { continue }
+        if items[1].int ?? 0 > 0 { progress.streams += 1 }
+        if let state = items[2].text, state != "running", state != "waiting" { progress.ended += 1 }
+        if items[2].text == "done" { progress.done += 1 }
+        progress.pieces += items[0].int ?? 0
+        progress.bytes += items[1].int ?? 0
+      }
+    }
+    return progress
+  }
+
+  /// Bytes of one token's event in a reply: every one is alike.
+  func bytesPerToken() async throws -> Double {
+    guard let id = ids.first,
+      let entry = try await queue.redis.send("XRANGE", queue.keys.reply(id), "-", "+", "COUNT", "1")[0],
+      let text = entry[1]?.fields?["data"]
+    else { throw BenchFailure("no reply has content") }
+    let events = text.components(separatedBy: "data: ").count - 1
+    return Double(text.utf8.count) / Double(max(1, events))
+  }
+
+  private func wait(
+    seconds: Int, for what: String, until condition: @IO () async throws -> Bool
+  ) async throws {
+    let limit = Monotonic.now().advanced(milliseconds: seconds * 1000)
+    while try await !condition() {
+      try Task.checkCancellation()
+      if let worker, let status = worker.status { throw BenchFailure("the worker ended: \(status)") }
+      guard Monotonic.now() < limit else {
+        throw BenchFailure("waited \(seconds) s in vain for \(what): \(try await progress())")
+      }
+      await EventLoop.shared.sleep(milliseconds: 100)
+    }
+  }
+}

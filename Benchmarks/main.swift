@@ -1,0 +1,7 @@
+import Common
+import Foundation
+
+if CommandLine.arguments.dropFirst().first == HoldServer.verb {
+  HoldServer.main(Array(CommandLine.arguments.dropFirst(2)))
+}
+Service.run(Benchmarks.table, work: Benchmarks.run)

@@ -12,6 +12,8 @@ public enum VisionCommand {
     let work: @IO @Sendable (ServiceContext) async throws -> ExitCode
   }
 
+  private static let program = "vision"
+
   static let entries: [Entry] = [
     Demo.entry, StatusCommand.entry, QueueCommands.pause, QueueCommands.resume, QueueCommands.cancel,
     SubmitCommand.entry, QueueCommands.dead, FsckCommand.entry,
@@ -29,8 +31,7 @@ public enum VisionCommand {
       exit(ExitCode.ok.rawValue)
     }
     guard let entry = entries.first(where: { $0.name == name }) else {
-      let line = "vision: \(unknownCommand(name))\n"
-      FileHandle.standardError.write(Data(line.utf8))
+      FileHandle.standardError.write(Data((unknownCommand(name) + "\n").utf8))
       exit(ExitCode.usage.rawValue)
     }
     arguments.removeFirst()
@@ -39,7 +40,7 @@ public enum VisionCommand {
 
   static func table(of entry: Entry) -> SettingsTable {
     SettingsTable(
-      program: "vision \(entry.name)", about: entry.about, settings: entry.settings,
+      program: "\(program) \(entry.name)", about: entry.about, settings: entry.settings,
       positionals: entry.positionals, elsewhere: KnownSettings.names)
   }
 
@@ -47,7 +48,7 @@ public enum VisionCommand {
     let shown = String(name.prefix(40).filter { $0.isASCII && !$0.isNewline && $0 >= " " })
     let names = entries.map(\.name)
     let hint = NearMiss.hint(name, among: names)
-    return "unknown command '\(shown)'"
+    return "\(program): unknown command '\(shown)'"
       + (hint.isEmpty ? "; the commands are " + names.joined(separator: ", ") : hint)
   }
 

@@ -59,7 +59,8 @@ public final class Signal {
     let id = nextWaiter
     await withTaskCancellationHandler {
       await withUnsafeContinuation { continuation in
-        if Task.isCancelled { continuation.resume() } else { waiters[id] = continuation }
+        // Asked again: on the way here the task may have left the loop and come back.
+        if isFired || Task.isCancelled { continuation.resume() } else { waiters[id] = continuation }
       }
     } onCancel: {
       IO.task { @IO in self.waiters.removeValue(forKey: id)?.resume() }

@@ -40,9 +40,9 @@ struct CommandBench {
   }
 
   /// Lets the job that waits first be left behind by three workers, so that it is given up.
-  func giveUpFirst(organics: Int = 1, synthetics: Int = 0) async throws {
+  func giveUpFirst(synthetics: Int = 0) async throws {
     for number in 1...3 {
-      let grants = try await bench.claim("dying-\(number)", organics: organics, synthetics: synthetics).grants
+      let grants = try await bench.claim("dying-\(number)", organics: 1, synthetics: synthetics).grants
       #expect(grants.count == 1)
       try await bench.kill("dying-\(number)")
       try await bench.pass(15_001)

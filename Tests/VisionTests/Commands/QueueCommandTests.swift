@@ -90,7 +90,7 @@ struct QueueCommandTests {
   @IO func deadQuery() async throws {
     try await CommandBench.with { at in
       _ = try await at.bench.plan(counts: [[1]])
-      try await at.giveUpFirst(organics: 0, synthetics: 1)
+      try await at.giveUpFirst(synthetics: 1)
       let id = try #require(
         try await at.queue.redis.send("ZRANGE", at.queue.keys.fixed(.dead), "0", "0")[0]?.text)
       let outcome = try await at.vision("dead", "retry", id)

@@ -38,7 +38,8 @@ final class DemoOrganics {
     guard waiting.count < DemoOrganics.waitingMax else { return }
     let task = tasks[random.below(tasks.count)]
     let id = "demo-\(submitted)"
-    let payload = #"{"messages":[{"role":"user","content":"Tell me about number \#(submitted)."}],"#
+    let payload =
+      #"{"messages":[{"role":"user","content":"Tell me about number \#(submitted)."}],"#
       + #""max_tokens":60}"#
     let result = try? await queue.submit(
       id: id, task: task.name, payload: Array(payload.utf8), allowedMilliseconds: 30_000)

@@ -23,7 +23,7 @@ struct SlotsTests {
         #expect(slots.running <= slots.total, "seed \(seed)")
         #expect(slots.synthetics <= slots.total - slots.reserved, "seed \(seed)")
         if slots.organics < slots.reserved {
-          #expect(slots.organicRoom > 0, "an organic finds a slot while fewer run than are reserved; seed \(seed)")
+          #expect(slots.organicRoom > 0, "an organic waits beside a reserved slot; seed \(seed)")
         }
       }
     }

@@ -67,8 +67,8 @@ struct RouterTests {
   func retryAfterAndPanic() {
     var router = Router()
     router.ended(
-      task: "t", hotkey: "miner-0", outcome: .rateLimited, firstContentMilliseconds: nil, retryAfterSeconds: 7,
-      now: start)
+      task: "t", hotkey: "miner-0", outcome: .rateLimited, firstContentMilliseconds: nil,
+      retryAfterSeconds: 7, now: start)
     #expect(choices(router, at: start.advanced(milliseconds: 6_999))[0] == 0)
     #expect(choices(router, at: start.advanced(milliseconds: 7_000))[0] > 0)
     for miner in 0..<6 {

@@ -72,7 +72,9 @@ struct RequestTests {
       let parameters = query.parameters(task, job: job, seed: 4)
       #expect((0..<QueryParameters.seedMax).contains(parameters.seed))
       #expect((0...1).contains(parameters.temperature))
-      if let steps = task.steps, task.kind == .image { #expect((steps[0]...steps[1]).contains(parameters.steps)) }
+      if let steps = task.steps, task.kind == .image {
+        #expect((steps[0]...steps[1]).contains(parameters.steps))
+      }
       if task.shape == .chat {
         #expect(parameters.messages.first?.role == "system" && parameters.messages.last?.role == "user")
         #expect((2...10).contains(parameters.messages.count))

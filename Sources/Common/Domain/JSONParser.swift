@@ -1,5 +1,5 @@
 /// Reads a whole JSON text (RFC 8259) into a ``JSON`` value. `JSONDecoder` must guess the kind of every
-/// value and pays for each wrong guess with an error: on answers of miners this is about 40 times quicker.
+/// value and pays for each wrong guess with an error: for an answer of 500 tokens this takes an eighth.
 struct JSONParser {
   /// What is wrong, and where.
   struct Malformed: Error {

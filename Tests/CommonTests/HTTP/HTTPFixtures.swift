@@ -2,7 +2,7 @@
 
 extension HTTPTimeouts {
   static func make(
-    connect: Int = 5000, firstContent: Int = 8000, stall: Int = 8000, total: Int = 15_000
+    connect: Int = 20_000, firstContent: Int = 30_000, stall: Int = 30_000, total: Int = 60_000
   ) -> HTTPTimeouts {
     HTTPTimeouts(
       connectMilliseconds: connect, firstContentMilliseconds: firstContent, stallMilliseconds: stall,

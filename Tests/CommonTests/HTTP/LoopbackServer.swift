@@ -66,7 +66,7 @@ final class ServerConnection {
   init(fd: Int32, number: Int) {
     self.fd = fd
     self.number = number
-    var limit = timeval(tv_sec: 10, tv_usec: 0)
+    var limit = timeval(tv_sec: 30, tv_usec: 0)
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, socklen_t(MemoryLayout<timeval>.size))
   }
@@ -120,7 +120,7 @@ final class ServerConnection {
     send(String(text.utf8.count, radix: 16) + "\r\n" + text + "\r\n")
   }
 
-  /// Waits until the client closes or resets: true; false after 10 s.
+  /// Waits until the client closes or resets: true; false after 30 s.
   func waitForClose() -> Bool {
     var byte: UInt8 = 0
     while true {

@@ -98,7 +98,7 @@ public final class AggregatorService {
       case .some: idle = options.idleMilliseconds.first
       case .none: idle = min(idle * 2, options.idleMilliseconds.longest)
       }
-      await pause(milliseconds: idle, stopping)
+      await pause(milliseconds: min(idle, session.millisecondsToSave ?? idle), stopping)
     }
     try await session.saveRest()
     // What runs is waited for while the role is still ours: a successor would send the same again.

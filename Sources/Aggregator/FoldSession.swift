@@ -143,7 +143,7 @@ final class FoldSession {
       try await onStep?(.folded)
       if part.isEnd { try await save(part.closed) }
     }
-    if isSaveDue { try await save(nil) }
+    if millisecondsToSave == 0 { try await save(nil) }
     hasFolded = true
     return page.isEmpty ? .none : page.count < options.pageMax ? .some : .full
   }
@@ -153,10 +153,12 @@ final class FoldSession {
     if cursor != savedCursor { try await save(nil) }
   }
 
-  /// A state of many megabytes takes its time, so it is saved less often.
-  private var isSaveDue: Bool {
+  /// How long what was folded may still wait to be saved, in ms; nil when all is saved. A state of many
+  /// megabytes takes its time, so it is saved less often.
+  var millisecondsToSave: Int? {
+    guard cursor != savedCursor else { return nil }
     let pause = max(options.saveMilliseconds, saveCostMilliseconds * 10)
-    return cursor != savedCursor && Monotonic.now().milliseconds(since: savedAt) >= pause
+    return max(0, pause - Monotonic.now().milliseconds(since: savedAt))
   }
 
   private func save(_ closed: ClosedPeriod?) async throws {

@@ -122,6 +122,49 @@ struct ServiceTests {
     }
   }
 
+  @Test("who loses the role notices by itself, and stands by for it again")
+  @IO func lostRole() async throws {
+    try await Pipeline.with { pipeline in
+      let service = try pipeline.service()
+      let stopping = Signal()
+      let key = pipeline.queue.keys.leader("aggregator")
+      let redis = pipeline.queue.redis
+      var (loads, reads) = (0, 0)
+      service.onStep = { step in
+        if step == .loaded { loads += 1 }
+        if step == .read { reads += 1 }
+        if step == .loaded, loads == 1 { _ = try await redis.send("SET", key, "other", "PX", "100") }
+        if loads == 2 || reads > 2_000 { stopping.fire() }
+      }
+      try await service.run(until: stopping)
+      #expect(loads == 2)
+    }
+  }
+
+  @Test("stopping saves what was folded and not saved yet")
+  @IO func stopping() async throws {
+    try await Pipeline.with { pipeline in
+      try await pipeline.open(1)
+      try await pipeline.work(1)
+      var options = Pipeline.options
+      options.saveMilliseconds = 3_600_000
+      let service = try pipeline.service(options)
+      let stopping = Signal()
+      var saves = 0
+      var folds = 0
+      service.onStep = { step in
+        if step == .saved { saves += 1 }
+        if step == .folded { folds += 1 }
+        if folds == 4 { stopping.fire() }
+      }
+      try await service.run(until: stopping)
+      #expect(saves == 1)
+      let newest = try await pipeline.queue.readLedger(after: "", limit: 1000).last?.id
+      let fold = try await pipeline.hash(.fold)
+      #expect(fold["cursor"] == newest)
+    }
+  }
+
   @Test("nobody earned anything: the weights before stay, and it says so")
   @IO func nothing() async throws {
     try await Pipeline.with { pipeline in

@@ -14,7 +14,6 @@ public enum Simulator {
       FileHandle(fileDescriptor: asksForHelp ? 1 : 2).write(Data(text.utf8))
       exit((asksForHelp ? ExitCode.ok : .usage).rawValue)
     }
-    raiseFileLimit()
     Service.run(role.table, arguments: Array(arguments.dropFirst())) { context in
       let stop: @IO () -> Void
       switch role {
@@ -118,13 +117,5 @@ public enum Simulator {
   @IO private static func announce(port: Int, _ context: ServiceContext) throws {
     if let path = context.settings.stringIfSet("port-file") { try HandOver.write("\(port)\n", to: path) }
     context.log.info("serving", ["port": port])
-  }
-
-  /// Thousands of streams need as many descriptors as the system allows.
-  private static func raiseFileLimit() {
-    var limit = rlimit()
-    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
-    limit.rlim_cur = limit.rlim_max
-    _ = setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
   }
 }

@@ -34,6 +34,7 @@ public enum Service {
     // Before any thread exists: threads inherit what is blocked.
     SignalSource.block([SIGTERM, SIGINT, SIGHUP])
     signal(SIGPIPE, SIG_IGN)
+    raiseOpenFilesLimit()
     let settings: Settings
     do {
       let request = try table.parse(
@@ -58,6 +59,14 @@ public enum Service {
     }
     EventLoop.shared.run()
     preconditionFailure("the loop of a program ends with the program")
+  }
+
+  /// Every open stream is a descriptor: the soft limit, often 1,024, goes up to the hard one.
+  private static func raiseOpenFilesLimit() {
+    var limit = rlimit()
+    guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    limit.rlim_cur = limit.rlim_max
+    setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
   }
 
   @IO private static func supervise(

@@ -116,6 +116,11 @@ public final class RedisClient {
       fresh.drop(RedisError(.closed, "the client was closed"))
       return
     }
+    guard fresh.isOpen else {
+      // It ended between the last reply and now, when nobody listened for its end yet.
+      perform(machine.failed(now: Monotonic.now(), uniform: random.uniform()))
+      return
+    }
     fresh.onEnd = { [weak self, weak fresh] reason in
       guard let self, self.connection === fresh else { return }
       self.connection = nil
@@ -152,8 +157,13 @@ public final class RedisClient {
       _ = try await fresh.send(
         RedisCommand("SELECT", String(address.database)), timeoutMilliseconds: limit)
     }
-    _ = try? await fresh.send(
-      RedisCommand("CLIENT", "SETNAME", options.name), timeoutMilliseconds: limit)
+    do throws(RedisError) {
+      _ = try await fresh.send(
+        RedisCommand("CLIENT", "SETNAME", options.name), timeoutMilliseconds: limit)
+    } catch {
+      // A user without the right to name connections can work all the same.
+      guard error.code == .server else { throw error }
+    }
   }
 }
 

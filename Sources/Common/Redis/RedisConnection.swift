@@ -29,6 +29,8 @@ final class RedisConnection: ReadinessHandler {
     let continuation: UnsafeContinuation<Result<RedisReply, RedisError>, Never>
   }
 
+  /// Whether commands can be sent.
+  var isOpen: Bool { context != nil && isEstablished }
   /// Commands that wait for replies.
   var waitingCount: Int { waiting.count }
 

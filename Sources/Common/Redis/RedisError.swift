@@ -12,7 +12,7 @@ public struct RedisError: Error, Equatable, Sendable, CustomStringConvertible {
     /// may not have been executed. Scripts are built to be sent again.
     case outcomeUnknown
     /// The server is up but cannot take writes now (READONLY, LOADING, MASTERDOWN, NOREPLICAS,
-    /// UNBLOCKED): the connection was dropped, so that the next one goes to the right server.
+    /// UNBLOCKED) or is held up by a script (BUSY): the connection was dropped, so that the next one goes to the right server.
     case notReady
     /// The server refuses writes that need memory.
     case outOfMemory
@@ -43,7 +43,7 @@ public struct RedisError: Error, Equatable, Sendable, CustomStringConvertible {
     switch word {
     case "NOSCRIPT": code = .noScript
     case "OOM": code = .outOfMemory
-    case "READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS", "UNBLOCKED": code = .notReady
+    case "READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS", "UNBLOCKED", "BUSY": code = .notReady
     default: code = .server
     }
     message = reply

@@ -17,6 +17,8 @@ enum Demo {
         "redis-url", .url(schemes: ["redis", "unix"]),
         help: "A Redis to use instead of one of the demo's own; its data is left alone, under a namespace."),
       Setting("workers", .integer(1...16), default: "2", help: "Query worker processes."),
+      Setting("producers", .integer(1...8), default: "1", help: "Producers; one leads."),
+      Setting("aggregators", .integer(1...8), default: "1", help: "Aggregators; one leads."),
       Setting(
         "organics-per-second", .decimal(0...100), default: "2", help: "Users' requests beside the tests."),
       Setting(

@@ -47,7 +47,7 @@ final class DemoStack {
     for child in children where child.process.status != nil {
       guard !expectedDeaths.contains(child.process.pid) else { continue }
       // The producer was told to stop after one period.
-      if child.name == "producer", child.process.status?.isSuccess == true { continue }
+      if child.name.hasPrefix("producer"), child.process.status?.isSuccess == true { continue }
       return "\(child.name) ended by itself: \(child.process.status.map(\.description) ?? "")"
     }
     return nil
@@ -66,12 +66,14 @@ final class DemoStack {
     try await startSimulator()
     let checker = try await portOf(file: "checker.port")
     let common = ["--redis-url", redisURL, "--namespace", namespace, "--config", configPath]
-    try spawn(
-      "producer",
-      ["vision-producer"] + common + [
-        "--roster-file", folder.file("roster.json"), "--period-seconds", String(settings.int("period")),
-        "--periods", "1",
-      ])
+    for number in 1...settings.int("producers") {
+      try spawn(
+        "producer-\(number)",
+        ["vision-producer"] + common + [
+          "--roster-file", folder.file("roster.json"), "--period-seconds", String(settings.int("period")),
+          "--periods", "1",
+        ])
+    }
     for number in 1...settings.int("workers") {
       try spawn("worker-\(number)", ["vision-workers"] + common + ["--lanes", "query", "--grace-ms", "2000"])
     }
@@ -81,8 +83,10 @@ final class DemoStack {
         "--lanes", "check", "--check-servers", "http://127.0.0.1:\(checker)", "--check-poll-ms", "20",
         "--check-busy-ms", "100", "--check-backoff-ms", "500",
       ])
-    try spawn(
-      "aggregator", ["vision-aggregator"] + common + ["--weights-file", folder.file("weights.json")])
+    for number in 1...settings.int("aggregators") {
+      let output = folder.file("weights-\(number).json")
+      try spawn("aggregator-\(number)", ["vision-aggregator"] + common + ["--weights-file", output])
+    }
   }
 
   /// Ten in 24 miners cheat; each has an honest twin.

@@ -27,7 +27,8 @@ public enum KnownSettings {
   ]
   /// Those of the commands of `vision`.
   private static let commands = [
-    "period", "workers", "producers", "aggregators", "organics-per-second", "kill-worker-after", "stop-redis-after", "keep", "json",
-    "watch", "live", "task", "id", "payload", "account", "deadline-ms", "limit",
+    "period", "workers", "producers", "aggregators", "organics-per-second", "kill-worker-after",
+    "stop-redis-after", "keep", "json", "watch", "live", "task", "id", "payload", "account", "deadline-ms",
+    "limit",
   ]
 }

@@ -24,7 +24,7 @@ final class DemoStack {
   init(context: ServiceContext, folder: DemoFolder) throws {
     self.context = context
     self.folder = folder
-    configPath = try Files.config(context.settings)
+    configPath = try DemoConfig.path(context.settings, folder)
     config = try Files.loadConfig(configPath)
     if let url = context.settings.stringIfSet("redis-url") {
       redisURL = url
@@ -202,11 +202,6 @@ enum Files {
       folder = (folder as NSString).deletingLastPathComponent
     }
     throw DemoFailure("\(name) is missing: run the demo in the project's folder")
-  }
-
-  static func config(_ settings: Settings) throws -> String {
-    if let path = settings.stringIfSet("config") { return path }
-    return try find(settings.string("profile") == "nineteen" ? "examples/nineteen.json" : "vision.json")
   }
 
   static func loadConfig(_ path: String) throws -> SubnetConfig {

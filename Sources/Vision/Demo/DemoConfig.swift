@@ -1,0 +1,39 @@
+import Common
+import Foundation
+
+/// The task table of a demo.
+enum DemoConfig {
+  /// The `nineteen` profile tests so little in a minute that most miners would not be asked at all: for a
+  /// demo each query stands for this share of the volume that it would stand for otherwise, so ten times as
+  /// many are planned. Claims, scores and weights are computed as always.
+  static let nineteenVolumeShare = 0.1
+
+  /// The path of the table: the operator's own, or the one that ships for the profile.
+  static func path(_ settings: Settings, _ folder: DemoFolder) throws -> String {
+    if let path = settings.stringIfSet("config") { return path }
+    guard settings.string("profile") == "nineteen" else { return try Files.find("vision.json") }
+    let shipped = try Files.find("examples/nineteen.json")
+    guard let data = FileManager.default.contents(atPath: shipped), let table = try? JSON(parsing: data)
+    else { throw DemoFailure("\(shipped) cannot be read") }
+    let path = folder.file("config.json")
+    let text = denser(table, share: nineteenVolumeShare).canonicalText()
+    guard FileManager.default.createFile(atPath: path, contents: Data(text.utf8)) else {
+      throw DemoFailure("\(path) cannot be written")
+    }
+    return path
+  }
+
+  /// The same table with queries that stand for less volume each.
+  static func denser(_ table: JSON, share: Double) -> JSON {
+    guard case .object(var members) = table, case .array(let tasks)? = members["tasks"] else { return table }
+    members["tasks"] = .array(
+      tasks.map { task in
+        guard case .object(var fields) = task, let volume = fields["volume_per_request"]?.double else {
+          return task
+        }
+        fields["volume_per_request"] = .number(volume * share)
+        return .object(fields)
+      })
+    return .object(members)
+  }
+}

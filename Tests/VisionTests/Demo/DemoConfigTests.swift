@@ -9,7 +9,7 @@ struct DemoConfigTests {
   @Test("asks more often for the same volume, and stays a valid table")
   func denser() throws {
     let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent()
+      .deletingLastPathComponent().deletingLastPathComponent()
     let data = try Data(contentsOf: root.appending(path: "examples/nineteen.json"))
     let shipped = try SubnetConfig(parsing: data)
     let denser = DemoConfig.denser(try JSON(parsing: data), share: 0.1)

@@ -1,5 +1,5 @@
+import Foundation
 import Glibc
-import Synchronization
 
 /// How important a line of the log is, least first.
 public enum LogLevel: String, Sendable, CaseIterable, Comparable {
@@ -34,7 +34,10 @@ public enum LogFormat: String, Sendable, CaseIterable {
 /// Messages and field names are constants, so that lines can be counted and searched; what varies goes
 /// into fields. A message that repeats more than ``repeatsMax`` times within a second is counted instead,
 /// and the next second says `suppressed=…`. Any thread may log; a line is written by one call.
-public final class Log: Sendable {
+///
+/// `@unchecked Sendable`: `state` is touched under `lock` only. The lock is a pthread one, since the thread
+/// sanitizer cannot follow `Mutex`, which hands a contended lock over inside the kernel.
+public final class Log: @unchecked Sendable {
   /// The log of this process: everything to stderr as logfmt until ``configure(level:format:)``.
   public static let shared = Log(now: WallClock.nowMilliseconds) { line in
     // Nobody is left to tell when stderr fails.
@@ -57,7 +60,8 @@ public final class Log: Sendable {
     var counts: [String: Count] = [:]
   }
 
-  private let state = Mutex(State())
+  private let lock = NSLock()
+  private var state = State()
   private let now: @Sendable () -> Int
   private let write: @Sendable ([UInt8]) -> Void
 
@@ -69,9 +73,9 @@ public final class Log: Sendable {
 
   /// Sets what is logged from now on, and how.
   public func configure(level: LogLevel, format: LogFormat) {
-    state.withLock {
-      $0.level = level
-      $0.format = format
+    lock.withLock {
+      state.level = level
+      state.format = format
     }
   }
 
@@ -100,7 +104,7 @@ public final class Log: Sendable {
     _ level: LogLevel, _ message: StaticString, _ fields: KeyValuePairs<StaticString, any LogValue>
   ) {
     let now = now()
-    state.withLock { state in
+    lock.withLock {
       guard level >= state.level else { return }
       if now / 1000 != state.second { startSecond(&state, now: now) }
       let text = message.description
@@ -118,7 +122,7 @@ public final class Log: Sendable {
   /// Writes what is still only counted. For the end of a program.
   public func flush() {
     let now = now()
-    state.withLock { startSecond(&$0, now: now) }
+    lock.withLock { startSecond(&state, now: now) }
   }
 
   /// Tells how often each message was suppressed, and forgets.

@@ -36,6 +36,9 @@ public final class WorkerService {
     claimsRedis = RedisClient(address: address, options: .init(name: "vision-\(worker)"))
     markersRedis = RedisClient(address: address, options: .init(name: "vision-\(worker)-markers"))
     queue = JobQueue(redis: claimsRedis, keys: keys)
+    // All that can throw comes before the client, which has to be closed.
+    let corpus = try WorkerService.corpus(settings)
+    let servers = try CheckService.servers(settings)
     client = HTTPClient()
     let leases = (organic: settings.int("organic-lease-ms"), synthetic: settings.int("synthetic-lease-ms"))
     let allLeases = [leases.organic, leases.synthetic, settings.int("check-lease-ms")]
@@ -52,12 +55,11 @@ public final class WorkerService {
       parts: .init(
         queue: queue, client: client, snapshots: snapshots, keeper: keeper, settler: Settler(queue: queue),
         writer: ReplyWriter(queue: queue, replyBytesMax: settings.int("reply-bytes-max")), room: room,
-        clock: clock, corpus: try WorkerService.corpus(settings), bearer: settings.secret("miner-token"),
+        clock: clock, corpus: corpus, bearer: settings.secret("miner-token"),
         limits: limits, leases: leases))
     let slots = Slots(total: settings.int("slots"), reservedShare: settings.double("reserved-share"))
     claimer = Claimer(queue: queue, worker: worker, clock: clock, slots: slots, leases: leases)
     queries = settings.string("lanes") != "check"
-    let servers = try CheckService.servers(settings)
     let parts = CheckLane.Parts(
       queue: queue, client: client, snapshots: snapshots, keeper: keeper, clock: clock, worker: worker,
       limits: CheckService.limits(settings), leaseMilliseconds: settings.int("check-lease-ms"),

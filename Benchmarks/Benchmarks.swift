@@ -39,7 +39,7 @@ enum Benchmarks {
     let settings = context.settings
     let lab = try Lab(seconds: settings.double("seconds"), serverCore: settings.int("server-core"))
     let chosen = entries.filter { names.isEmpty || names.contains($0.name) }
-    let work = Task { @IO in
+    let work = IO.task { @IO in
       try await lab.startRedis()
       try await measure(chosen, lab, asJSON: settings.bool("json"))
     }

@@ -39,7 +39,7 @@ final class HoldServer: ReadinessHandler {
   /// Serves until the process ends.
   nonisolated static func main(_ arguments: [String]) -> Never {
     EventLoop.shared.reserve()
-    Task { @IO in
+    IO.task { @IO in
       do {
         guard arguments.count == 2, arguments[0] == "--port-file" else {
           throw BenchFailure("--port-file FILE")

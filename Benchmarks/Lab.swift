@@ -116,7 +116,7 @@ final class Lab {
   /// Ends everything and removes the folder.
   func stop() async {
     redis.close()
-    let endings = children.map { child in Task { @IO in await end(child) } }
+    let endings = children.map { child in IO.task { @IO in await self.end(child) } }
     for ending in endings { await ending.value }
     try? FileManager.default.removeItem(atPath: folder)
   }

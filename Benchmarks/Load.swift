@@ -27,7 +27,7 @@ final class Load {
     width: Int, seconds: Double, _ operation: @escaping @IO () async throws -> Void
   ) async throws -> LoadResult {
     let load = Load()
-    let loops = (0..<width).map { _ in Task { @IO in await load.loop(operation) } }
+    let loops = (0..<width).map { _ in IO.task { @IO in await load.loop(operation) } }
     await EventLoop.shared.sleep(milliseconds: warmUpMilliseconds)
     let (before, cpu, start) = (load.count, ProcessFigures.ownMicroseconds(), Monotonic.now())
     await EventLoop.shared.sleep(milliseconds: Int(seconds * 1000))

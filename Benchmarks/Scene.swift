@@ -120,7 +120,7 @@ final class Scene {
     let payload = Array(#"{"messages":[{"role":"user","content":"Tell me about lighthouses."}]}"#.utf8)
     for start in stride(from: 0, to: count, by: 100) {
       let tasks = ids[start..<min(start + 100, count)].map { id in
-        Task { @IO in try await queue.submit(id: id, task: "bench", payload: payload) }
+        IO.task { @IO [queue] in try await queue.submit(id: id, task: "bench", payload: payload) }
       }
       for task in tasks {
         let result = try await task.value
@@ -152,7 +152,7 @@ final class Scene {
     for start in stride(from: 0, to: ids.count, by: 500) {
       let reads = ids[start..<min(start + 500, ids.count)].map { id in
         let key = queue.keys.job(id)
-        return Task { @IO in try await queue.redis.send("HMGET", key, "seq", "bytes", "state") }
+        return IO.task { @IO [queue] in try await queue.redis.send("HMGET", key, "seq", "bytes", "state") }
       }
       for read in reads {
         guard let items = try await read.value.elements, items.count == 3 else { continue }

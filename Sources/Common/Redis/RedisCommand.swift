@@ -1,9 +1,11 @@
 /// One command in the bytes of the Redis protocol, built argument by argument into one buffer.
 public struct RedisCommand: Sendable {
-  /// Room at the front for `*<count>\r\n`, which is known last.
+  /// Room at the front for `*<count>\r\n`, which grows to the left as arguments are added.
   private static let headerMax = 16
-  private var buffer: [UInt8]
+  private var buffer: [UInt8] = []
   private var count = 0
+  /// Where the command begins in `buffer`.
+  private var start = RedisCommand.headerMax - 3
 
   /// A command with its name and first arguments.
   public init(_ words: String...) {
@@ -12,8 +14,10 @@ public struct RedisCommand: Sendable {
 
   /// A command from a list of words.
   public init(words: [String], capacity: Int = 240) {
-    buffer = [UInt8](repeating: 0, count: RedisCommand.headerMax)
     buffer.reserveCapacity(RedisCommand.headerMax + capacity)
+    for _ in 0..<RedisCommand.headerMax - 2 { buffer.append(0) }
+    buffer.append(13)
+    buffer.append(10)
     for word in words { add(word) }
   }
 
@@ -35,7 +39,7 @@ public struct RedisCommand: Sendable {
   }
 
   private mutating func append(_ bytes: UnsafeBufferPointer<UInt8>) {
-    count += 1
+    countOneMore()
     buffer.append(UInt8(ascii: "$"))
     appendDecimal(bytes.count)
     buffer.append(13)
@@ -45,6 +49,20 @@ public struct RedisCommand: Sendable {
     buffer.append(10)
   }
 
+  /// Writes `*<count>` in front of the line end that closes the header.
+  private mutating func countOneMore() {
+    count += 1
+    start = RedisCommand.headerMax - 2
+    var rest = count
+    repeat {
+      start -= 1
+      buffer[start] = UInt8(ascii: "0") + UInt8(rest % 10)
+      rest /= 10
+    } while rest > 0
+    start -= 1
+    buffer[start] = UInt8(ascii: "*")
+  }
+
   private mutating func appendDecimal(_ value: Int) {
     if value >= 10 { appendDecimal(value / 10) }
     buffer.append(UInt8(ascii: "0") + UInt8(value % 10))
@@ -52,20 +70,6 @@ public struct RedisCommand: Sendable {
 
   /// Gives the whole command as bytes for the length of the call.
   func withBytes<T>(_ body: (UnsafeBufferPointer<UInt8>) -> T) -> T {
-    var header = [UInt8](repeating: 0, count: RedisCommand.headerMax)
-    var start = RedisCommand.headerMax - 2
-    header[start] = 13
-    header[start + 1] = 10
-    var rest = count
-    repeat {
-      start -= 1
-      header[start] = UInt8(ascii: "0") + UInt8(rest % 10)
-      rest /= 10
-    } while rest > 0
-    start -= 1
-    header[start] = UInt8(ascii: "*")
-    var whole = buffer
-    for index in start..<RedisCommand.headerMax { whole[index] = header[index] }
-    return whole.withUnsafeBufferPointer { body(UnsafeBufferPointer(rebasing: $0[start...])) }
+    buffer.withUnsafeBufferPointer { body(UnsafeBufferPointer(rebasing: $0[start...])) }
   }
 }

@@ -9,21 +9,38 @@ extension QueryHandler {
     var problem: String
   }
 
+  /// Whether and how a user's request is served.
+  private enum Admission {
+    case serve(OrganicServing)
+    case refuse(status: Int, problem: String)
+    case later
+  }
+
   /// Serves a user's request: from the best miner, and from another one when a miner fails before its first
   /// content. After it, the text is never begun again.
   func handleOrganic(_ grant: Grant) async {
-    guard let period = parts.snapshots.current else { return await release(grant) }
+    switch admit(grant) {
+    case .serve(let serving): await serve(grant, serving)
+    case .refuse(let status, let problem): await refuse(grant, status: status, problem)
+    case .later: await release(grant)
+    }
+  }
+
+  private func admit(_ grant: Grant) -> Admission {
+    guard let period = parts.snapshots.current else { return .later }
     guard let index = period.taskIndex(grant.task), period.snapshot.tasks[index].weight > 0 else {
-      return await refuse(grant, status: 404, "the task \(grant.task) is not served in this period")
+      return .refuse(status: 404, problem: "the task \(grant.task) is not served in this period")
     }
-    let task = period.snapshot.tasks[index]
-    let parameters: QueryParameters
     do throws(OrganicRequest.Invalid) {
-      parameters = try OrganicRequest.parameters(task, payload: grant.payload, random: &random)
+      let parameters = try OrganicRequest.parameters(
+        period.snapshot.tasks[index], payload: grant.payload, random: &random)
+      return .serve(
+        OrganicServing(
+          period: period, taskIndex: index, parameters: parameters,
+          reply: ReplyWriter.Reply(id: grant.id, token: grant.token)))
     } catch {
-      return await refuse(grant, status: 400, error.description)
+      return .refuse(status: 400, problem: error.description)
     }
-    await serve(grant, period: period, taskIndex: index, parameters)
   }
 
   /// Ends a job that no miner was asked for.
@@ -32,41 +49,47 @@ extension QueryHandler {
     await settle(grant, ending, attempts: [], sample: nil, result: nil, uid: nil)
   }
 
-  private func serve(
-    _ grant: Grant, period: LoadedPeriod, taskIndex: Int, _ parameters: QueryParameters
-  ) async {
-    let task = period.snapshot.tasks[taskIndex]
-    let candidates = routable(period, taskIndex)
-    let reply = ReplyWriter.Reply(id: grant.id, token: grant.token)
-    var attempts: [SettledAttempt] = []
-    var tried: Set<String> = []
-    var last: AttemptResult?
-    var sample: Sample?
-    var uid: Int?
-    while attempts.count < QueryHandler.attemptsMax {
-      let left = millisecondsLeft(grant)
-      guard left > 0 else { break }
-      guard
-        let choice = router.choose(
-          task: task.name, candidates: candidates, tried: tried, now: Monotonic.now(), random: &random)
-      else { break }
-      tried.insert(choice.hotkey)
-      let target = Target(period: period, task: task, miner: choice.miner)
-      router.began(task: task.name, hotkey: choice.hotkey)
-      let (result, body) = await attempt(grant, target, parameters, reply: reply, totalMilliseconds: left)
-      router.ended(
-        task: task.name, hotkey: choice.hotkey, outcome: result.outcome,
-        firstContentMilliseconds: result.firstContentMilliseconds,
-        retryAfterSeconds: result.retryAfterSeconds, now: Monotonic.now())
-      note(result, task: task.name)
-      last = result
-      uid = target.record.uid
-      attempts.append(target.entry(grant, result, settles: false))
-      if let answer = result.answer { sample = parts.room.sample(task, request: body, answer: answer) }
-      let mayRetry = result.outcome.counter == .failure || result.outcome.counter == .rateLimit
-      guard mayRetry, result.firstContentMilliseconds == nil else { break }
+  private func serve(_ grant: Grant, _ serving: OrganicServing) async {
+    while let (target, left) = nextAttempt(grant, serving) {
+      let (result, body) = await attempt(
+        grant, target, serving.parameters, reply: serving.reply, totalMilliseconds: left)
+      guard goesOn(grant, serving, target, result, body) else { break }
     }
-    await finish(grant, reply, attempts, sample, last, uid)
+    await finish(grant, serving)
+  }
+
+  /// The miner to ask next and the time left, in milliseconds; nil when there is none.
+  private func nextAttempt(_ grant: Grant, _ serving: OrganicServing) -> (QueryHandler.Target, left: Int)? {
+    let left = millisecondsLeft(grant)
+    guard serving.attempts.count < QueryHandler.attemptsMax, left > 0 else { return nil }
+    let candidates = routable(serving.period, serving.taskIndex)
+    guard
+      let choice = router.choose(
+        task: grant.task, candidates: candidates, tried: serving.tried, now: Monotonic.now(),
+        random: &random)
+    else { return nil }
+    serving.tried.insert(choice.hotkey)
+    router.began(task: grant.task, hotkey: choice.hotkey)
+    return (Target(period: serving.period, taskIndex: serving.taskIndex, miner: choice.miner), left)
+  }
+
+  /// Notes what an attempt came to, and says whether another miner should be asked.
+  private func goesOn(
+    _ grant: Grant, _ serving: OrganicServing, _ target: Target, _ result: AttemptResult, _ body: [UInt8]
+  ) -> Bool {
+    router.ended(
+      task: grant.task, hotkey: target.record.hotkey, outcome: result.outcome,
+      firstContentMilliseconds: result.firstContentMilliseconds,
+      retryAfterSeconds: result.retryAfterSeconds, now: Monotonic.now())
+    note(result, task: grant.task)
+    serving.last = result
+    serving.uid = target.record.uid
+    serving.attempts.append(target.entry(grant, result, settles: false))
+    if let answer = result.answer {
+      serving.sample = parts.room.sample(target.task, request: body, answer: answer)
+    }
+    let mayRetry = result.outcome.counter == .failure || result.outcome.counter == .rateLimit
+    return mayRetry && result.firstContentMilliseconds == nil
   }
 
   /// The miners that claim capacity for a task.
@@ -84,12 +107,9 @@ extension QueryHandler {
     return deadline - parts.clock.nowMilliseconds
   }
 
-  private func finish(
-    _ grant: Grant, _ reply: ReplyWriter.Reply, _ attempts: [SettledAttempt], _ sample: Sample?,
-    _ last: AttemptResult?, _ uid: Int?
-  ) async {
-    let ending = self.ending(last, reply: reply)
-    guard let ending else { return await release(grant) }
+  private func finish(_ grant: Grant, _ serving: OrganicServing) async {
+    let (reply, last) = (serving.reply, serving.last)
+    guard let ending = ending(last, reply: reply) else { return await release(grant) }
     if ending.name == "error", last?.firstContentMilliseconds != nil {
       parts.writer.write(QueryHandler.errorEvent(ending.problem, ending.status), to: reply)
     } else if ending.name == "done", last?.contentChunks ?? 0 > 0 {
@@ -97,7 +117,8 @@ extension QueryHandler {
     }
     await parts.writer.drain(reply)
     await settle(
-      grant, ending, attempts: attempts, sample: ending.name == "done" ? sample : nil, result: last, uid: uid)
+      grant, ending, attempts: serving.attempts, sample: ending.name == "done" ? serving.sample : nil,
+      result: last, uid: serving.uid)
   }
 
   /// How the job ended; nil when it should run again elsewhere.
@@ -152,5 +173,30 @@ extension QueryHandler {
       Settlement(
         id: grant.id, token: grant.token, state: ending.state, attempts: attempts, sample: sample,
         last: last))
+  }
+}
+
+/// A user's request on its way: what all its attempts share. An object, so that the tasks that wait for
+/// thousands of answers hold one pointer each instead of copies.
+@IO
+private final class OrganicServing {
+  let period: LoadedPeriod
+  let taskIndex: Int
+  let parameters: QueryParameters
+  let reply: ReplyWriter.Reply
+  var attempts: [SettledAttempt] = []
+  /// Hotkeys of the miners that were asked.
+  var tried: Set<String> = []
+  /// What the latest attempt came to, and its miner.
+  var last: AttemptResult?
+  var uid: Int?
+  /// What a checking server may be shown.
+  var sample: Sample?
+
+  init(period: LoadedPeriod, taskIndex: Int, parameters: QueryParameters, reply: ReplyWriter.Reply) {
+    self.period = period
+    self.taskIndex = taskIndex
+    self.parameters = parameters
+    self.reply = reply
   }
 }

@@ -65,19 +65,18 @@ final class QueryHandler {
       Log.shared.error("planned query cannot be read", ["job": grant.id])
       return await release(grant)
     }
-    let task = period.snapshot.tasks[index]
+    let target = Target(period: period, taskIndex: index, miner: job.miner)
     let query = SyntheticQuery(corpus: parts.corpus)
-    let parameters = query.parameters(task, job: job, seed: period.seed)
-    let target = Target(period: period, task: task, miner: job.miner)
+    let parameters = query.parameters(target.task, job: job, seed: period.seed)
     let (result, body) = await attempt(grant, target, parameters, reply: nil, totalMilliseconds: .max)
     guard result.outcome.counter != .none else { return await release(grant) }
     var settlement = Settlement(
       id: grant.id, token: grant.token, state: result.outcome == .ok ? .done : .failed,
       attempts: [target.entry(grant, result, settles: true)])
     if let answer = result.answer {
-      settlement.sample = parts.room.sample(task, request: body, answer: answer)
+      settlement.sample = parts.room.sample(target.task, request: body, answer: answer)
     }
-    figures.ended(result, task: task.name)
+    figures.ended(result, task: job.task)
     _ = await parts.settler.settle(settlement)
   }
 
@@ -95,12 +94,14 @@ final class QueryHandler {
 
   // MARK: one attempt
 
-  /// The miner and the task that an attempt is for.
+  /// The miner and the task that an attempt is for. It refers to the period's tables instead of copying from
+  /// them: thousands of waiting attempts hold one each.
   struct Target {
     let period: LoadedPeriod
-    let task: TaskConfig
+    let taskIndex: Int
     let miner: Int
 
+    @IO var task: TaskConfig { period.snapshot.tasks[taskIndex] }
     @IO var record: MinerRecord { period.snapshot.miners[miner] }
 
     /// The ledger entry of an attempt.
@@ -123,15 +124,26 @@ final class QueryHandler {
     totalMilliseconds: Int
   ) async -> (AttemptResult, [UInt8]) {
     let body = RequestBuilder.body(target.task, parameters)
+    guard let run = begin(grant, target, parameters, reply) else {
+      return (AttemptResult(outcome: .interrupted), body)
+    }
     let request = RequestBuilder.request(
       target.task, address: target.record.address, body: body, bearer: parts.bearer)
+    let result = await run.run(request, client: parts.client, totalMilliseconds: totalMilliseconds)
+    return (result, body)
+  }
+
+  /// An attempt that can be cancelled from now on; nil while the worker stops.
+  private func begin(
+    _ grant: Grant, _ target: Target, _ parameters: QueryParameters, _ reply: ReplyWriter.Reply?
+  ) -> AttemptRun? {
+    guard !isAborting else { return nil }
     let relay: (([UInt8]) -> Void)? = reply.map { reply in
       { [writer = parts.writer] piece in writer.write(piece, to: reply) }
     }
     let run = AttemptRun(
       task: target.task, parameters: parameters, limits: parts.limits,
       keepsAnswer: parts.room.hasRoom(target.task), relay: relay)
-    guard !isAborting else { return (AttemptResult(outcome: .interrupted), body) }
     running[grant.token] = run
     reply?.onRefusal = { [weak run] result in
       switch result {
@@ -139,8 +151,7 @@ final class QueryHandler {
       default: run?.cancel(as: .interrupted)
       }
     }
-    let result = await run.run(request, client: parts.client, totalMilliseconds: totalMilliseconds)
-    return (result, body)
+    return run
   }
 
   /// Notes an organic's end for the figures.

@@ -26,6 +26,8 @@ final class ReplyWriter {
 
   /// Most pieces of one reply in one call.
   static let piecesMax = 64
+  /// Most bytes of an entry that is made of several pieces.
+  static let joinedBytesMax = 16 << 10
   /// Most bytes of one call; what is over it waits for the next.
   static let batchBytesMax = 4 << 20
 
@@ -40,10 +42,17 @@ final class ReplyWriter {
     self.replyBytesMax = replyBytesMax
   }
 
-  /// Adds a piece to a reply.
+  /// Adds a piece to a reply. Pieces that wait together become one entry: a burst of tokens is written as
+  /// fast as it came.
   func write(_ piece: [UInt8], to reply: Reply) {
     guard reply.refusal == nil else { return }
-    reply.pending.append(piece)
+    if let last = reply.pending.indices.last,
+      reply.pending[last].count + piece.count <= ReplyWriter.joinedBytesMax
+    {
+      reply.pending[last] += piece
+    } else {
+      reply.pending.append(piece)
+    }
     enqueue(reply)
   }
 

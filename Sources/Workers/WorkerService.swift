@@ -101,8 +101,11 @@ public final class WorkerService {
     ]
     if queries { await claimer.run(until: context.stopping) } else { await context.stopping.wait() }
     markersRedis.close()
+    let checking = IO.task { @IO in
+      await self.checks?.drain(graceMilliseconds: self.context.settings.int("grace-ms"))
+    }
     await drain()
-    await checks?.drain(graceMilliseconds: context.settings.int("grace-ms"))
+    await checking.value
     finished.fire()
     for service in services { await service.value }
     _ = try? await claimsRedis.send("DEL", queue.keys.worker(worker), queue.keys.wakeWorker(worker))

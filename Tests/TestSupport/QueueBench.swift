@@ -67,10 +67,12 @@ public final class QueueBench {
   }
 
   /// Claims an answer to check, with a fresh nonce.
-  public func claimCheck(_ worker: String = "w", tasks: [String] = ["chat"]) async throws -> CheckGrant? {
+  public func claimCheck(
+    _ worker: String = "w", server: String = "", tasks: [String] = ["chat"]
+  ) async throws -> CheckGrant? {
     requests += 1
     return try await queue.claimCheck(
-      worker: worker, nonce: "k\(requests)", leaseMilliseconds: 15_000, tasks: tasks)
+      worker: worker, nonce: "k\(requests)", leaseMilliseconds: 15_000, server: server, tasks: tasks)
   }
 
   /// A recovery pass, whenever the last one was.

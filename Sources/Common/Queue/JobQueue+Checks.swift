@@ -22,13 +22,16 @@ public struct CheckGrant: Sendable {
 
 extension JobQueue {
   /// Leases one answer; the first of `tasks` that has any decides the task. nil when none waits.
+  /// - Parameter server: a name for the checking server, as it begins what ``noteCheck`` is given: the check
+  ///   that this server was left with comes first, since it may still be at it. Empty for none.
   public func claimCheck(
-    worker: String, nonce: String, leaseMilliseconds: Int, tasks: [String]
+    worker: String, nonce: String, leaseMilliseconds: Int, server: String = "", tasks: [String]
   ) async throws(RedisError) -> CheckGrant? {
     let reply = try await run(.claimCheck) { command in
       command.add(worker)
       command.add(nonce)
       command.add(leaseMilliseconds)
+      command.add(server)
       command.add(list: tasks)
     }
     guard let items = reply.elements else { throw unexpected(.claimCheck, reply) }
@@ -45,6 +48,7 @@ extension JobQueue {
 
   /// Remembers what the checking server calls a check, and how often servers have tried it. Returns false
   /// when the lease was lost.
+  /// - Parameter remoteID: the server and its name for the check with a space between; nil to forget it.
   public func noteCheck(
     id: String, token: String, remoteID: String?, tries: Int
   ) async throws(RedisError) -> Bool {

@@ -36,6 +36,8 @@ public struct Keys: Sendable, Equatable {
     case counts
     /// Counters of the check lanes.
     case checks
+    /// Which check each checking server was given last and has no verdict for.
+    case checksBegun = "checks:begun"
     /// Verdicts by task and miner.
     case verdicts
     /// Requests and tokens by account and task.

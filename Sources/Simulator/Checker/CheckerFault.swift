@@ -22,6 +22,8 @@ enum CheckerFault: String, CaseIterable {
   case forgets = "404"
   /// The check takes ``CheckerSettings/slowMilliseconds``.
   case slow
+  /// The check begins at once, and its post is answered after ``CheckerSettings/slowMilliseconds``.
+  case slowPost = "slow-post"
 }
 
 /// How a checking server behaves.

@@ -118,7 +118,14 @@ import Foundation
       count("model_switches")
     }
     let milliseconds = settings.milliseconds(fault: fault, switchesModel: switchesModel)
-    reply(200, "{\"task_id\":\"\(identifier)\",\"status\":\"Processing\"}", on: connection)
+    let answer = "{\"task_id\":\"\(identifier)\",\"status\":\"Processing\"}"
+    if fault == .slowPost {
+      _ = EventLoop.shared.after(milliseconds: settings.slowMilliseconds) { [weak self] in
+        self?.reply(200, answer, on: connection)
+      }
+    } else {
+      reply(200, answer, on: connection)
+    }
     _ = EventLoop.shared.after(milliseconds: milliseconds) { [weak self] in
       self?.finish(identifier, request, fault)
     }

@@ -99,7 +99,8 @@ final class CheckLane {
       let tasks = order.order(try await candidates(), using: &random)
       guard !tasks.isEmpty, !stopped.isFired else { return .idle }
       let grant = try await parts.queue.claimCheck(
-        worker: parts.worker, nonce: Nonce.make(), leaseMilliseconds: parts.leaseMilliseconds, tasks: tasks)
+        worker: parts.worker, nonce: Nonce.make(), leaseMilliseconds: parts.leaseMilliseconds,
+        server: server.digest, tasks: tasks)
       guard let grant else { return .idle }
       let pause = await serve(grant, until: stopped)
       return pause > 0 ? .backOff(pause) : .next

@@ -12,9 +12,6 @@ final class CheckRun {
     let timeoutMilliseconds: Int
   }
 
-  /// Time for a request that is on its way when the run is stopped: a verdict that is lost on its way
-  /// means that the check is done again.
-  static let lastRequestMilliseconds = 5_000
   /// Most bytes of a server's answer; a traceback is the longest.
   static let answerBytesMax = 1 << 20
   /// The longest wait for the answer to a question, ms; a post may take longer.
@@ -44,15 +41,10 @@ final class CheckRun {
     remoteID = server.remoteID(in: grant.remoteID)
   }
 
-  /// Ends soon: a request that is on its way may finish.
-  func stop() {
-    guard !stopped.isFired else { return }
-    stopped.fire()
-    let timer = EventLoop.shared.after(milliseconds: CheckRun.lastRequestMilliseconds) { [weak self] in
-      self?.interrupt()
-    }
-    _ = interrupted.onFire { timer.cancel() }
-  }
+  /// Ends when the request that is on its way was answered, or its time is over: a name that is not heard
+  /// means a check that is posted again, a verdict that is not heard one that is done again. Whoever cannot
+  /// wait that long calls ``interrupt()``.
+  func stop() { stopped.fire() }
 
   /// Ends at once.
   func interrupt() {

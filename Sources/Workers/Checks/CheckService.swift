@@ -3,6 +3,9 @@ import Common
 /// The check lanes of a worker, one for each checking server that it was told of.
 @IO
 final class CheckService {
+  /// The longest wait for checks to be handed back once they were interrupted, ms.
+  static let handingBackMilliseconds = 5_000
+
   /// The lanes.
   let lanes: [CheckLane]
   private let clock: RedisClock
@@ -69,12 +72,13 @@ final class CheckService {
     ended.fire()
   }
 
-  /// Waits for the lanes' end, at most for the given time; then their checks are interrupted.
+  /// Waits for the lanes' end, at most for the given time; then their checks are interrupted, whatever
+  /// answer is still on its way.
   func drain(graceMilliseconds: Int) async {
     await Pause.wait(milliseconds: graceMilliseconds, orUntil: ended)
     guard !ended.isFired else { return }
     for lane in lanes { lane.interrupt() }
-    await Pause.wait(milliseconds: CheckRun.lastRequestMilliseconds, orUntil: ended)
+    await Pause.wait(milliseconds: CheckService.handingBackMilliseconds, orUntil: ended)
   }
 
   /// Name and value pairs for the worker's record.

@@ -90,6 +90,33 @@ struct QueueCheckTests {
     }
   }
 
+  @Test("a check that a server was left with is given first to whoever serves that server, until its verdict")
+  @IO func begun() async throws {
+    try await QueueBench.run { bench in
+      func claim(_ server: String) async throws -> CheckGrant? {
+        try await bench.claimCheck(server: server, tasks: ["image", "chat"])
+      }
+      for id in ["a", "b", "c"] {
+        try await offer(bench, id)
+        try await bench.pass(1)
+      }
+      let first = try #require(try await claim("s"))
+      #expect(first.entry.job == "a")
+      #expect(
+        try await bench.queue.noteCheck(id: first.id, token: first.token, remoteID: "s name", tries: 1))
+      #expect(try await bench.queue.release([(first.id, first.token, bench.now)]) == [.ok])
+      let stranger = try #require(try await claim("t"))
+      #expect(stranger.entry.job == "b", "another server knows nothing of it")
+      let again = try #require(try await claim("s"))
+      #expect(again.id == first.id && again.remoteID == "s name")
+      let isSettled = try await bench.queue.settleCheck(
+        id: again.id, token: again.token, state: .judged, score: 1)
+      #expect(isSettled)
+      #expect(try await bench.send("EXISTS", .checksBegun).int == 0)
+      #expect(try await claim("s")?.entry.job == "c")
+    }
+  }
+
   @Test("a check that is given up frees its share of the bytes, and takes it again when revived")
   @IO func deadCheck() async throws {
     try await QueueBench.run { bench in

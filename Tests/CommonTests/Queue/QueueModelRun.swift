@@ -199,16 +199,22 @@ final class QueueModelRun {
     try expect(result, isRepeat ? nil : model.recover(limit: limit))
   }
 
+  /// Two workers serve the same checking server.
+  private func server(of worker: String) -> String { worker == QueueStep.workers[2] ? "s1" : "s0" }
+
   private func claimCheck(_ number: Int, _ tasks: Int) async throws {
     let nonce = "k\(number)-\(checkNonces[number] ?? 0)"
+    let server = server(of: worker(number))
     let names = [["chat"], ["image"], ["chat", "image"], ["image", "chat"]][tasks]
     let grant = try await queue.claimCheck(
-      worker: worker(number), nonce: nonce, leaseMilliseconds: ReferenceQueue.checkLease, tasks: names)
-    try expect(grant?.id, model.claimCheck(worker: worker(number), nonce: nonce, tasks: names))
+      worker: worker(number), nonce: nonce, leaseMilliseconds: ReferenceQueue.checkLease, server: server,
+      tasks: names)
+    try expect(
+      grant?.id, model.claimCheck(worker: worker(number), nonce: nonce, server: server, tasks: names))
     guard let grant, let job = model.jobs[grant.id] else { return }
     try expect(grant.token, job.token!)
     try expect(grant.attempt, job.attempt!)
-    try expect(grant.remoteID, job.remote)
+    try expect(grant.remoteID ?? "", job.remote ?? "")
     try expect(grant.answer.count, job.answer!)
     try expect(LedgerCodec.fields(of: grant.entry, miner: grant.miner), job.fields)
     checkGrants.append(Held(id: grant.id, token: grant.token, kind: .check, worker: worker(number)))
@@ -216,10 +222,13 @@ final class QueueModelRun {
 
   private func performCheck(_ operation: QueueOperation) async throws {
     switch operation {
-    case .noteCheck(let back):
+    case .noteCheck(let back, let isForgotten):
       let held = newest(checkGrants, back)
-      let result = try await queue.noteCheck(id: held.id, token: held.token, remoteID: "r1", tries: 1)
-      try expect(result, model.noteCheck(held.id, held.token, remote: "r1"))
+      let server = server(of: held.worker)
+      let result = try await queue.noteCheck(
+        id: held.id, token: held.token, remoteID: isForgotten ? nil : server + " r1", tries: 1)
+      try expect(
+        result, model.noteCheck(held.id, held.token, server: server, remote: isForgotten ? "" : "r1"))
     case .settleCheck(let back, let how):
       let held = newest(checkGrants, back)
       let state = [VerdictEntry.State.judged, .unjudged, .failed][how]

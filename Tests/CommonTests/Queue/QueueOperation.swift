@@ -22,7 +22,7 @@ enum QueueOperation: Equatable {
   case pause(Int, isPaused: Bool)
   case revive(Int, isDropped: Bool)
   case claimCheck(Int, tasks: Int, isOld: Bool)
-  case noteCheck(grant: Int)
+  case noteCheck(grant: Int, isForgotten: Bool)
   case settleCheck(grant: Int, how: Int)
   /// Time passes.
   case wait(Int)
@@ -89,7 +89,7 @@ extension QueueStep {
     case 51: return .pause(n(4), isPaused: n(2) == 0)
     case 52: return .revive(n(4), isDropped: n(2) == 0)
     case 53...54: return .claimCheck(n(3), tasks: n(4), isOld: n(6) == 0)
-    case 55: return .noteCheck(grant: n(3))
+    case 55: return .noteCheck(grant: n(3), isForgotten: n(4) == 0)
     case 56...57: return .settleCheck(grant: n(3), how: n(3))
     case 58...61: return .wait(delays[n(delays.count)])
     case 62: return .die(n(3))

@@ -161,40 +161,52 @@ extension ReferenceQueue {
 
   // MARK: checks
 
-  mutating func claimCheck(worker: String, nonce: String, tasks: [String]) -> String? {
+  mutating func claimCheck(worker: String, nonce: String, server: String, tasks: [String]) -> String? {
     let token = nonce + ".1"
     if let known = workers[worker], known.checkNonce == nonce {
       return known.check.flatMap { held($0, token)?.id }
     }
     if paused.contains("check") { return nil }
-    for task in tasks {
-      let ready = lane(task).filter { $0.score <= now }
-      func verdicts(_ id: String) -> Int { self.verdicts["\(task)|\(jobs[id]!.hotkey!)"] ?? 0 }
-      guard let least = ready.map({ verdicts($0.id) }).min(),
-        let id = ready.first(where: { verdicts($0.id) == least })?.id
-      else { continue }
-      checks["waiting:" + task, default: 0] -= 1
-      let until = now + Self.checkLease
-      change(id) { job in
-        job.state = "running"
-        job.place = .lease(until)
-        job.token = token
-        job.worker = worker
-        job.attempt = (job.attempt ?? 0) + 1
-      }
-      wakeCheck = 0
-      workers[worker, default: Worker()].checkNonce = nonce
-      workers[worker]!.check = id
-      return id
+    guard let id = nextCheck(server, tasks) else {
+      if let next = tasks.compactMap({ lane($0).first?.score }).min() { wakeCheck = next }
+      return nil
     }
-    if let next = tasks.compactMap({ lane($0).first?.score }).min() { wakeCheck = next }
+    checks["waiting:" + jobs[id]!.task, default: 0] -= 1
+    let until = now + Self.checkLease
+    change(id) { job in
+      job.state = "running"
+      job.place = .lease(until)
+      job.token = token
+      job.worker = worker
+      job.attempt = (job.attempt ?? 0) + 1
+    }
+    wakeCheck = 0
+    workers[worker, default: Worker()].checkNonce = nonce
+    workers[worker]!.check = id
+    return id
+  }
+
+  private func nextCheck(_ server: String, _ tasks: [String]) -> String? {
+    let ready = tasks.map { task in lane(task).filter { $0.score <= now }.map(\.id) }
+    if let left = begun[server], ready.contains(where: { $0.contains(left) }) { return left }
+    for (task, ids) in zip(tasks, ready) {
+      func verdicts(_ id: String) -> Int { self.verdicts["\(task)|\(jobs[id]!.hotkey!)"] ?? 0 }
+      if let least = ids.map(verdicts).min() { return ids.first { verdicts($0) == least } }
+    }
     return nil
   }
 
-  mutating func noteCheck(_ id: String, _ token: String, remote: String) -> Bool {
-    guard held(id, token) != nil else { return false }
-    change(id) { $0.remote = remote }
+  mutating func noteCheck(_ id: String, _ token: String, server: String, remote: String) -> Bool {
+    guard let job = held(id, token) else { return false }
+    forgetBegun(job)
+    change(id) { $0.remote = remote.isEmpty ? "" : server + " " + remote }
+    if !remote.isEmpty { begun[server] = id }
     return true
+  }
+
+  private mutating func forgetBegun(_ job: Job) {
+    let server = job.remote?.split(separator: " ").first.map(String.init) ?? ""
+    if begun[server] == job.id { begun[server] = nil }
   }
 
   mutating func settleCheck(_ id: String, _ token: String, state: String, score: Double?) -> Bool {
@@ -204,6 +216,7 @@ extension ReferenceQueue {
       ["check", id, "state", state, "score", score.map { String($0) } ?? ""] + job.fields)
     checks["bytes", default: 0] -= job.answer!
     checks[state, default: 0] += 1
+    forgetBegun(job)
     if state == "judged" { verdicts["\(job.task)|\(job.hotkey!)", default: 0] += 1 }
     touched.insert(id)
     jobs[id] = nil

@@ -19,6 +19,7 @@ extension ReferenceQueue {
     for (name, table) in [("counts", counts), ("checks", checks), ("verdicts", verdicts), ("usage", usage)] {
       result.append(name + text(table))
     }
+    result.append("begun" + begun.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined())
     for (id, period) in periods.sorted(by: { $0.key < $1.key }) {
       var fields = period.settled
       fields["planned"] = period.planned
@@ -136,6 +137,7 @@ extension JobQueue {
     for _, name in ipairs({'counts', 'checks', 'verdicts', 'usage'}) do
       out[#out + 1] = name .. hash(p .. name)
     end
+    out[#out + 1] = 'begun' .. hash(p .. 'checks:begun')
     local unmoved = {v = 1, state = 1, start = 1, ['end'] = 1, snapshot = 1, seed = 1, closed = 1}
     for _, id in ipairs(list()) do
       local key = p .. 'period:' .. id

@@ -75,6 +75,8 @@ struct ReferenceQueue {
   var ledger: [String] = []
   var counts: [String: Int] = [:]
   var checks: [String: Int] = [:]
+  /// The check that each server was left with.
+  var begun: [String: String] = [:]
   var verdicts: [String: Int] = [:]
   var usage: [String: Int] = [:]
   var admission = 0

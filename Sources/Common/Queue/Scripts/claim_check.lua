@@ -1,12 +1,16 @@
 -- claim_check: lease one answer to the worker that serves a checking server.
 -- Guarantee: as claim; among the oldest 100 answers of a task the one whose miner has fewest verdicts is
---   taken; the task is the one named first that has any. A repeat with the same nonce grants nothing new and
---   returns what the first call granted. Without a grant the marker says when the next answer may be taken.
--- KEYS lease, paused, verdicts, checks, wake:check
--- ARGS 1 worker id  2 nonce  3 lease, ms  4 list of tasks in order of preference (0…100)
+--   taken; the task is the one named first that has any. Before all of them comes the answer that the server
+--   was left with, if it may be taken: the server may still be at it, and is busy for every other. A repeat
+--   with the same nonce grants nothing new and returns what the first call granted. Without a grant the
+--   marker says when the next answer may be taken.
+-- KEYS lease, paused, verdicts, checks, checks:begun, wake:check
+-- ARGS 1 worker id  2 nonce  3 lease, ms  4 the checking server, '' for none
+--      5 list of tasks in order of preference (0…100)
 -- RETURNS {} | {id, token, task, attempt, remote task id or '', fields of the attempt, answer, how often
 --   servers have tried}
 local worker, nonce, lease = take(), take(), take_int()
+local server = take()
 local tasks = take_list()
 local now = now_ms()
 local worker_hash, token = worker_key(worker), nonce .. '.1'
@@ -32,10 +36,17 @@ local function fewest(task)
   return best
 end
 
+-- The answer that the server was left with, if it waits among the task's and may be taken now.
+local begun = server ~= '' and redis.call('HGET', checks_begun_key, server)
+local function left_with(task)
+  local at = begun and tonumber(redis.call('ZSCORE', check_key(task), begun) or 'inf')
+  return at and at <= now and begun or nil
+end
+
 -- An answer of the task with all that belongs to it; one that lost something is dropped.
-local function take_one(task)
+local function take_one(task, pick)
   for _ = 1, 10 do
-    local id = fewest(task)
+    local id = pick(task)
     if not id then return nil end
     redis.call('ZREM', check_key(task), id)
     redis.call('HINCRBY', checks_key, 'waiting:' .. task, -1)
@@ -47,22 +58,30 @@ local function take_one(task)
   end
 end
 
+local function take_first(pick)
+  for index = 1, math.min(#tasks, 100) do
+    local id, job, answer = take_one(tasks[index], pick)
+    if id then return tasks[index], id, job, answer end
+  end
+end
+
+local task, id, job, answer
+if begun then task, id, job, answer = take_first(left_with) end
+if not id then task, id, job, answer = take_first(fewest) end
+if id then
+  local hash = job_key(id)
+  local attempt = redis.call('HINCRBY', hash, 'attempt', 1)
+  redis.call('HSET', hash, 'state', 'running', 'token', token, 'worker', worker)
+  redis.call('ZADD', lease_key, now + lease, id)
+  redis.call('ZADD', wake_check_key, 0, 'check')
+  redis.call('HSET', worker_hash, 'check_nonce', nonce, 'check', id)
+  -- A worker that dies before its first heartbeat must be missed too.
+  redis.call('PEXPIRE', worker_hash, lease, 'NX')
+  return {id, token, task, attempt, job[1] or '', cmsgpack.unpack(job[2]), answer, tonumber(job[4] or '0')}
+end
 local wake = nil
 for index = 1, math.min(#tasks, 100) do
-  local task = tasks[index]
-  local id, job, answer = take_one(task)
-  if id then
-    local hash = job_key(id)
-    local attempt = redis.call('HINCRBY', hash, 'attempt', 1)
-    redis.call('HSET', hash, 'state', 'running', 'token', token, 'worker', worker)
-    redis.call('ZADD', lease_key, now + lease, id)
-    redis.call('ZADD', wake_check_key, 0, 'check')
-    redis.call('HSET', worker_hash, 'check_nonce', nonce, 'check', id)
-    -- A worker that dies before its first heartbeat must be missed too.
-    redis.call('PEXPIRE', worker_hash, lease, 'NX')
-    return {id, token, task, attempt, job[1] or '', cmsgpack.unpack(job[2]), answer, tonumber(job[4] or '0')}
-  end
-  local head = redis.call('ZRANGE', check_key(task), 0, 0, 'WITHSCORES')
+  local head = redis.call('ZRANGE', check_key(tasks[index]), 0, 0, 'WITHSCORES')
   if head[2] then wake = math.min(wake or tonumber(head[2]), tonumber(head[2])) end
 end
 if wake then redis.call('ZADD', wake_check_key, wake, 'check') end

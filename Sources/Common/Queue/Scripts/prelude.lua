@@ -90,6 +90,14 @@ local function unbury(id)
   redis.call('HDEL', job_key(id), 'kept')
 end
 
+-- The server that `remote` names is no longer left with the check. Needs the key checks:begun.
+local function forget_begun(id, remote)
+  local server = string.match(remote or '', '^(%S+) ')
+  if server and redis.call('HGET', checks_begun_key, server) == id then
+    redis.call('HDEL', checks_begun_key, server)
+  end
+end
+
 -- Drops a dead job. An organic is remembered as long as its reply can be, so that its id starts nothing new.
 local function forget_dead(id)
   unbury(id)

@@ -1,14 +1,15 @@
 -- settle_check: a verdict, or that there is none, to the ledger.
 -- Guarantee: exactly one verdict entry for each answer that was taken for checking.
--- KEYS lease, ledger, counts, checks, verdicts
+-- KEYS lease, ledger, counts, checks, checks:begun, verdicts
 -- ARGS 1 id  2 token  3 judged | unjudged | failed  4 raw score or ''
 -- RETURNS 1, or 0 when the lease was lost
 local id, token, state, score = take(), take(), take(), take()
 local hash = job_key(id)
-local job = redis.call('HMGET', hash, 'state', 'token', 'fields', 'size', 'task', 'hotkey', 'kind')
+local job = redis.call('HMGET', hash, 'state', 'token', 'fields', 'size', 'task', 'hotkey', 'kind', 'remote')
 if job[1] ~= 'running' or job[2] ~= token or job[7] ~= 'check' then return 0 end
 local fields, size = job[3] and cmsgpack.unpack(job[3]) or {}, tonumber(job[4] or '0')
 redis.call('ZREM', lease_key, id)
+forget_begun(id, job[8])
 redis.call('UNLINK', hash, answer_key(id))
 redis.call('HINCRBY', checks_key, 'bytes', -size)
 redis.call('HINCRBY', checks_key, state, 1)

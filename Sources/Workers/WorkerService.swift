@@ -169,7 +169,8 @@ public final class WorkerService {
     let figures = handler.figures
     let role = !queries ? "check" : checks == nil ? "query" : "both"
     return [
-      "role", role, "version", Version.current, "slots", String(queries ? claimer.slots.total : 0),
+      "role", role, "version", Version.current, "pid", String(ProcessInfo.processInfo.processIdentifier),
+      "slots", String(queries ? claimer.slots.total : 0),
       "organics", String(claimer.slots.organics), "synthetics", String(claimer.slots.synthetics),
       "attempts", String(figures.attempts), "tokens", String(figures.tokens),
       "claim_age_ms", String(Monotonic.now().milliseconds(since: claimer.lastClaimAt)),

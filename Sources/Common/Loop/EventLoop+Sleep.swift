@@ -16,6 +16,17 @@ extension EventLoop {
     await pause.wait()
     timer.cancel()
   }
+
+  /// Waits for `milliseconds`, or until `signal` fires; returns early when the task is cancelled.
+  @IO public func sleep(milliseconds: Int, orUntil signal: Signal) async {
+    guard !signal.isFired else { return }
+    let either = Signal()
+    let timer = after(milliseconds: milliseconds) { either.fire() }
+    let watch = signal.onFire { either.fire() }
+    await either.wait()
+    timer.cancel()
+    signal.forget(watch)
+  }
 }
 
 /// A one-shot event on the loop with any number of waiters: fired once, it stays fired.

@@ -28,7 +28,7 @@ public enum KnownSettings {
   /// Those of the commands of `vision`.
   private static let commands = [
     "period", "workers", "producers", "aggregators", "organics-per-second", "kill-worker-after",
-    "stop-redis-after", "keep", "json", "watch", "live", "task", "id", "payload", "account", "deadline-ms",
-    "limit",
+    "stop-checker-after", "stop-redis-after", "keep", "json", "watch", "live", "task", "id", "payload",
+    "account", "deadline-ms", "limit",
   ]
 }

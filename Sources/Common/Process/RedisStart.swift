@@ -54,12 +54,7 @@ public enum RedisStart {
         hasComplained = true
         nextComplaint = Monotonic.now().advanced(milliseconds: complaintMilliseconds)
       }
-      let pause = Signal()
-      let timer = EventLoop.shared.after(milliseconds: pauseMilliseconds) { pause.fire() }
-      let wake = stopping.onFire { pause.fire() }
-      await pause.wait()
-      timer.cancel()
-      stopping.forget(wake)
+      await EventLoop.shared.sleep(milliseconds: pauseMilliseconds, orUntil: stopping)
     }
     return false
   }

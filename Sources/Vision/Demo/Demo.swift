@@ -23,11 +23,17 @@ enum Demo {
         "organics-per-second", .decimal(0...100), default: "2", help: "Users' requests beside the tests."),
       Setting(
         "kill-worker-after", .integer(0...3600), default: "0",
-        help: "Kill one query worker with SIGKILL after so many seconds of the period; 0 for never."),
+        help: "Kill one query worker with SIGKILL after so many seconds of the period; 0 for never."
+          + " The demo fails when its jobs are not all taken over within 20 seconds."),
       Setting(
         "stop-redis-after", .integer(0...3600), default: "0",
         help: "Stop Redis for 5 seconds after so many seconds of the period; 0 for never."),
-      Setting("keep", .boolean, default: "false", help: "Keep the folder with logs and results."),
+      Setting(
+        "stop-checker-after", .integer(0...3600), default: "0",
+        help: "Kill the checking server for good after so many seconds of the period; 0 for never."),
+      Setting(
+        "keep", .boolean, default: "false",
+        help: "Keep the folder with logs and results, and the demo's keys in a Redis that was given."),
     ], work: run)
 
   /// How long past the period's end the weights may take, in seconds: the longest task, its lease, the
@@ -59,10 +65,14 @@ enum Demo {
     let traffic = IO.task { @IO in
       await organics.run(perSecond: context.settings.double("organics-per-second"), until: stack.ending)
     }
-    let faults = IO.task { @IO in await DemoFaults.run(context.settings, stack) }
+    let faults = DemoFaults(stack: stack, view: view)
+    let faulting = IO.task { @IO in await faults.run(context.settings) }
+    // Nobody waits for a Redis that is away once it is clear how the demo ends.
+    let watch = context.stopping.onFire { stack.giveUp() }
     defer {
+      context.stopping.forget(watch)
       traffic.cancel()
-      faults.cancel()
+      faulting.cancel()
     }
     let limit = Monotonic.now().advanced(
       milliseconds: (context.settings.int("period") + closingSecondsMax + 30) * 1000)
@@ -75,12 +85,14 @@ enum Demo {
         if snapshot.isPeriodOver { stack.ending.fire() }
         if snapshot.hasWeights { break }
       }
-      await EventLoop.shared.sleep(milliseconds: 500)
+      await EventLoop.shared.sleep(milliseconds: 500, orUntil: stack.gaveUp)
     }
     stack.ending.fire()
     await traffic.value
+    await faulting.value
     view.finish()
-    return try await DemoReport(queue: queue, folder: stack.folder, period: view.period).judge()
+    let report = DemoReport(queue: queue, folder: stack.folder, period: view.period)
+    return try await report.judge(faults.takeover)
   }
 }
 

@@ -1,3 +1,4 @@
+import Aggregator
 import Common
 import Foundation
 
@@ -22,13 +23,18 @@ struct DemoReport {
   }
 
   /// Prints the table and the balance. `ok` when all holds.
-  func judge() async throws -> ExitCode {
+  func judge(_ takeover: DemoTakeover?) async throws -> ExitCode {
     guard let period, let record = try await queue.periodRecord(period) else {
       throw DemoFailure("no period was opened")
     }
     let lines = try await lines()
     show(lines)
-    var problems = balanceProblems(record, try await settledInLedger(period))
+    let ledger = try await DemoLedger.read(queue, period)
+    let result = try await result()
+    print(DemoReport.coverage(result, ledger))
+    if let takeover { print(takeover.line) }
+    var problems = balanceProblems(record, ledger.settled) + (takeover?.problems ?? [])
+    problems += DemoReport.qualityProblems(result, ledger)
     problems += DemoReport.problems(lines)
     let fsck = try await Fsck(queue).run()
     problems += fsck.problems.map { "fsck: \($0)" }
@@ -115,28 +121,34 @@ struct DemoReport {
     return ranks
   }
 
-  // MARK: balance
+  // MARK: checks
 
-  /// How often each planned query was settled in the ledger, and how.
-  private func settledInLedger(_ period: PeriodID) async throws -> [SyntheticJob: Int] {
-    var counts: [SyntheticJob: Int] = [:]
-    var cursor = ""
-    while true {
-      let records = try await queue.readLedger(after: cursor, limit: 1000)
-      for record in records {
-        cursor = record.id
-        var job: SyntheticJob?
-        switch record.entry {
-        case .attempt(let attempt): if attempt.settles { job = SyntheticJob(id: attempt.job) }
-        case .skipped(let skip): job = skip.job
-        case .dead(let dead): job = SyntheticJob(id: dead.job)
-        default: break
-        }
-        if let job, job.period == period { counts[job, default: 0] += 1 }
-      }
-      if records.count < 1000 { return counts }
-    }
+  private func result() async throws -> PeriodResult {
+    let reply = try await queue.redis.send("LINDEX", queue.keys.fixed(.weightsHistory), "0")
+    guard let data = reply.data else { throw DemoFailure("no result was published") }
+    return try JSONDecoder().decode(PeriodResult.self, from: Data(data))
   }
+
+  /// How much of what counts was checked.
+  nonisolated static func coverage(_ result: PeriodResult, _ ledger: DemoLedger) -> String {
+    let rows = result.tasks.filter { $0.weight > 0 }.flatMap(\.miners).map(\.factors.quality.rows)
+    let judged = ledger.judged.values.reduce(0, +)
+    return "checks \(judged) judged, \(ledger.unjudged) without a score; "
+      + "\(rows.count { $0 > 0 }) of \(rows.count) claims have a quality"
+  }
+
+  /// Whoever was judged has a quality that rests on it, whatever became of the checking server since.
+  nonisolated static func qualityProblems(_ result: PeriodResult, _ ledger: DemoLedger) -> [String] {
+    var lost = 0
+    for task in result.tasks {
+      for miner in task.miners where miner.factors.quality.rows == 0 {
+        lost += ledger.judged[.init(task: task.task, hotkey: miner.factors.hotkey)] ?? 0
+      }
+    }
+    return lost == 0 ? [] : ["\(lost) verdicts count for nobody's quality"]
+  }
+
+  // MARK: balance
 
   private func balanceProblems(_ record: PeriodRecord, _ settled: [SyntheticJob: Int]) -> [String] {
     let parts = PeriodRecord.settledNames.map { "\($0) \(record.settled[$0] ?? 0)" }

@@ -20,6 +20,8 @@ final class DemoStack {
   private let redisArguments: [String]
   /// Fires when users' traffic is to end.
   let ending = Signal()
+  /// Fires when it is clear that the demo fails: nothing is waited for any more.
+  let gaveUp = Signal()
 
   init(context: ServiceContext, folder: DemoFolder) throws {
     self.context = context
@@ -81,7 +83,7 @@ final class DemoStack {
       "checker-worker",
       ["vision-workers"] + common + [
         "--lanes", "check", "--check-servers", "http://127.0.0.1:\(checker)", "--check-poll-ms", "20",
-        "--check-busy-ms", "100", "--check-backoff-ms", "500",
+        "--check-busy-ms", "100", "--check-backoff-ms", "500", "--grace-ms", "2000",
       ])
     for number in 1...settings.int("aggregators") {
       let output = folder.file("weights-\(number).json")
@@ -120,18 +122,33 @@ final class DemoStack {
   func spawnRedis() throws {
     let output = ChildProcess.Output.file(folder.file("redis.log"))
     let command = ChildCommand(redisArguments, folder: folder.path)
-    children.append(("redis", try ChildProcess(command, stdout: output, stderr: output)))
+    add("redis", try ChildProcess(command, stdout: output, stderr: output))
   }
 
   /// Whether the demo has a Redis of its own.
   var ownsRedis: Bool { !redisArguments.isEmpty }
+
+  /// The demo fails: whoever waits, for Redis too, goes on at once.
+  func giveUp() {
+    gaveUp.fire()
+    ending.fire()
+    queue.redis.close()
+  }
 
   private func spawn(_ name: String, _ arguments: [String]) throws {
     var arguments = arguments
     arguments[0] = Files.program(arguments[0])
     let command = ChildCommand(arguments)
     let output = ChildProcess.Output.file(folder.file(name + ".log"))
-    children.append((name, try ChildProcess(command, stdout: output, stderr: output)))
+    add(name, try ChildProcess(command, stdout: output, stderr: output))
+  }
+
+  private func add(_ name: String, _ process: ChildProcess) {
+    children.append((name, process))
+    _ = process.exited.onFire { [weak self] in
+      guard let self, !isStopping, failedProcess != nil else { return }
+      giveUp()
+    }
   }
 
   /// A process is about to be killed on purpose.
@@ -172,6 +189,29 @@ final class DemoStack {
     await end(others, graceMilliseconds: 3_000)
     let redis = children.filter { $0.name == "redis" }.map(\.process)
     await end(redis, graceMilliseconds: 1_000)
+    if !ownsRedis, !context.settings.bool("keep") { await forgetKeys() }
+  }
+
+  /// Removes the demo's keys from a Redis that was given, within a second; what is left then is said.
+  private func forgetKeys() async {
+    guard let address = try? RedisAddress(url: redisURL) else { return }
+    var options = RedisClient.Options(name: "vision-demo")
+    options.commandTimeoutMilliseconds = 1_000
+    let redis = RedisClient(address: address, options: options)
+    defer { redis.close() }
+    let limit = Monotonic.now().advanced(milliseconds: 1_000)
+    do throws(RedisError) {
+      var cursor = "0"
+      repeat {
+        let reply = try await redis.send("SCAN", cursor, "MATCH", queue.keys.prefix + "*", "COUNT", "1000")
+        cursor = reply[0]?.text ?? "0"
+        let found = (reply[1]?.elements ?? []).compactMap(\.text)
+        if !found.isEmpty { _ = try await redis.send(RedisCommand(words: ["UNLINK"] + found)) }
+      } while cursor != "0" && Monotonic.now() < limit
+      if cursor != "0" { print("some keys \(queue.keys.prefix)* are left in Redis") }
+    } catch {
+      print("the keys \(queue.keys.prefix)* are left in Redis: \(error.message)")
+    }
   }
 
   private func end(_ processes: [ChildProcess], graceMilliseconds: Int) async {

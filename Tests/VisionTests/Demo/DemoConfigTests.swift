@@ -8,15 +8,27 @@ import Testing
 struct DemoConfigTests {
   @Test("asks more often for the same volume, and stays a valid table")
   func denser() throws {
-    let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-      .deletingLastPathComponent().deletingLastPathComponent()
-    let data = try Data(contentsOf: root.appending(path: "examples/nineteen.json"))
+    let data = try Data(contentsOf: URL(filePath: Project.file("examples/nineteen.json")))
     let shipped = try SubnetConfig(parsing: data)
-    let denser = DemoConfig.denser(try JSON(parsing: data), share: 0.1)
+    let denser = DemoConfig.denser(try JSON(parsing: data)) { $0 == "text" ? 0.1 : 0.25 }
     let config = try SubnetConfig(parsing: Data(denser.canonicalText().utf8))
     for (before, after) in zip(shipped.tasks, config.tasks) {
-      #expect(abs(after.volumePerRequest * 10 - before.volumePerRequest) < 1e-9)
+      let factor = before.kind == .text ? 10.0 : 4
+      #expect(abs(after.volumePerRequest * factor - before.volumePerRequest) < 1e-9)
       #expect(after.maxCapacity == before.maxCapacity && after.weight == before.weight)
+    }
+  }
+
+  @Test("asks the smallest claim of nineteen about once in a minute, at the smallest share that is tested")
+  func smallestClaim() throws {
+    let root = URL(filePath: Project.file("examples/nineteen.json"))
+    let table = DemoConfig.denser(
+      try JSON(parsing: Data(contentsOf: root)), share: DemoConfig.nineteenVolumeShare)
+    let config = try SubnetConfig(parsing: Data(table.canonicalText().utf8))
+    for task in config.tasks {
+      // A machine's size is 0.1 at least, its share of a task 0.8 of that (Simulator's Population).
+      let claim = 0.1 * 0.8 * task.maxCapacity * 60 / 1800
+      #expect(claim * 0.04 / task.volumePerRequest >= 0.5, "\(task.name)")
     }
   }
 

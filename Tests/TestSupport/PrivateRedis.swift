@@ -1,5 +1,6 @@
 import Common
 import Foundation
+import Glibc
 
 /// A Redis server of a test's own, for what must not be done to the shared one. It ends with the test's
 /// process at the latest.
@@ -26,13 +27,25 @@ public final class PrivateRedis {
 
   /// Starts the server with settings such as `["--maxmemory", "1gb"]`, and waits until it answers.
   public func start(_ settings: [String] = []) async throws {
+    try launch(settings)
+    let client = try client()
+    defer { client.close() }
+    _ = try await client.send("PING")
+  }
+
+  /// Starts the server, which reads what it wrote to its files before, and does not wait for it.
+  public func launch(_ settings: [String] = []) throws {
     let command = ChildCommand(
       ["redis-server", "--port", "0", "--unixsocket", folder + "/redis.sock", "--save", "", "--dir", folder]
         + settings)
     process = try ChildProcess(command, stdout: .discarded, stderr: .discarded)
-    let client = try client()
-    defer { client.close() }
-    _ = try await client.send("PING")
+  }
+
+  /// Kills the server as a crash would. Its files stay: it can be started again at the same place.
+  public func kill() async {
+    process?.signal(SIGKILL)
+    _ = await process?.waitForExit()
+    process = nil
   }
 
   /// Ends the server and removes its files.

@@ -144,7 +144,8 @@ final class RedisConnection: ReadinessHandler {
     }
     let reply = try result.get()
     if case .error(let error) = reply {
-      if error.code == .notReady { drop(error) }
+      // What else is under way on this connection may have been executed.
+      if error.code == .notReady { drop(RedisError(.outcomeUnknown, "given up: " + error.message)) }
       throw error
     }
     return reply

@@ -99,6 +99,10 @@ final class FoldSession {
   /// Gives the role back, so that a standby need not wait.
   func giveRoleBack() async {
     guard endReason == nil else { return }
+    // A renewal that is on its way would take the role again.
+    heartbeat?.cancel()
+    await heartbeat?.value
+    guard endReason == nil else { return }
     _ = try? await queue.lead(role: "aggregator", token: token, lifeMilliseconds: 0)
   }
 

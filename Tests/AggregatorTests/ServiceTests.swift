@@ -35,6 +35,23 @@ struct ServiceTests {
     }
   }
 
+  @Test("a role that was given back stays free, even when it was being renewed at that moment")
+  @IO func roleGivenBack() async throws {
+    try await Pipeline.with { pipeline in
+      try await pipeline.runPeriod(1)
+      var options = Pipeline.options
+      options.renewMilliseconds = 0
+      var held = 0
+      for _ in 0..<100 {
+        try await pipeline.aggregate(results: 1, options)
+        let leader = try await pipeline.queue.redis.send("GET", pipeline.queue.keys.leader("aggregator"))
+        if !leader.isNull { held += 1 }
+        try await pipeline.endRole()
+      }
+      #expect(held == 0)
+    }
+  }
+
   @Test("killed at any step and resumed, it publishes the same weights bit for bit")
   @IO func killed() async throws {
     try await Pipeline.with { pipeline in

@@ -62,11 +62,37 @@ public struct SyntheticJob: Hashable, Sendable, CustomStringConvertible {
 
   /// Reads an id such as `s:1732288800:chat-mixtral:12:7`; nil when it is not of that form.
   public init?(id: some StringProtocol) {
-    let parts = id.split(separator: ":", omittingEmptySubsequences: false)
-    guard parts.count == 5, parts[0] == "s", let period = PeriodID(parts[1]), !parts[2].isEmpty,
-      let miner = Int(parts[3]), miner >= 0, let number = Int(parts[4]), number >= 0
-    else { return nil }
-    self.init(period: period, task: String(parts[2]), miner: miner, number: number)
+    var text = String(id)
+    let read = text.withUTF8 { bytes -> (period: Int, task: Range<Int>, miner: Int, number: Int)? in
+      guard bytes.count > 2, bytes[0] == UInt8(ascii: "s"), bytes[1] == UInt8(ascii: ":") else { return nil }
+      guard let (period, first) = SyntheticJob.decimal(bytes, 2),
+        let second = bytes[first...].firstIndex(of: UInt8(ascii: ":")), second > first,
+        let (miner, third) = SyntheticJob.decimal(bytes, second + 1),
+        let (number, end) = SyntheticJob.decimal(bytes, third), end == bytes.count + 1
+      else { return nil }
+      return (period, first..<second, miner, number)
+    }
+    guard let read, read.period > 0 else { return nil }
+    let utf8 = text.utf8
+    let task = utf8.index(utf8.startIndex, offsetBy: read.task.lowerBound)
+    let end = utf8.index(task, offsetBy: read.task.count)
+    self.init(
+      period: PeriodID(startSeconds: read.period), task: String(text[task..<end]), miner: read.miner,
+      number: read.number)
+  }
+
+  /// The digits from `start` up to a colon or the end, and where the next field begins.
+  private static func decimal(
+    _ bytes: UnsafeBufferPointer<UInt8>, _ start: Int
+  ) -> (value: Int, next: Int)? {
+    var (value, index) = (0, start)
+    while index < bytes.count, bytes[index] != UInt8(ascii: ":") {
+      let digit = Int(bytes[index]) - 0x30
+      guard (0...9).contains(digit), index - start < 18 else { return nil }
+      value = value * 10 + digit
+      index += 1
+    }
+    return index > start ? (value, index + 1) : nil
   }
 
   /// The job's id.

@@ -13,14 +13,12 @@ struct EasyHandle {
     self.raw = raw
   }
 
-  /// The options that do not depend on the request.
-  /// - Returns: whether the handle can be used. After a transfer that was cut off libcurl may keep the
-  ///   receive buffer and refuse a new size, while `curl_easy_reset` has set the size of the next read back
-  ///   to its default: such a handle would write past its buffer (https://github.com/curl/curl/issues/4143).
-  func configure(_ configuration: HTTPClient.Configuration) -> Bool {
-    guard vision_curl_set_long(raw, CURLOPT_BUFFERSIZE, configuration.bufferBytes) == CURLE_OK else {
-      return false
-    }
+  /// The options that do not depend on the request. They stay for the life of the handle: it is never given
+  /// to `curl_easy_reset`, which costs as much again as the request's own options, and after a transfer that
+  /// was cut off sets the size of the next read back to its default while the receive buffer keeps its own
+  /// (https://github.com/curl/curl/issues/4143).
+  func configure(_ configuration: HTTPClient.Configuration) {
+    set(CURLOPT_BUFFERSIZE, configuration.bufferBytes)
     set(CURLOPT_NOSIGNAL, 1)
     set(CURLOPT_FOLLOWLOCATION, 0)
     set(CURLOPT_PROTOCOLS_STR, "http,https")
@@ -34,7 +32,14 @@ struct EasyHandle {
     // Accept-Encoding stays unset, so a server has no reason to compress and libcurl never inflates.
     set(CURLOPT_UPLOAD_BUFFERSIZE, 16 * 1024)
     set(CURLOPT_DNS_CACHE_TIMEOUT, configuration.nameCacheSeconds)
-    return true
+  }
+
+  /// Takes back everything that was one request's, secrets included.
+  func clear() {
+    _ = vision_curl_set_list(raw, CURLOPT_HTTPHEADER, nil)
+    for option in [CURLOPT_COPYPOSTFIELDS, CURLOPT_CUSTOMREQUEST, CURLOPT_PRIVATE] {
+      _ = vision_curl_set_pointer(raw, option, nil)
+    }
   }
 
   /// The options of one request.
@@ -47,7 +52,9 @@ struct EasyHandle {
     precondition(limit == CURLE_OK)
     switch request.method {
     case .get: set(CURLOPT_HTTPGET, 1)
-    case .delete: set(CURLOPT_CUSTOMREQUEST, request.method.rawValue)
+    case .delete:
+      set(CURLOPT_HTTPGET, 1)
+      set(CURLOPT_CUSTOMREQUEST, request.method.rawValue)
     case .post: return setBody(request.body)
     case .put:
       set(CURLOPT_CUSTOMREQUEST, request.method.rawValue)
@@ -116,14 +123,26 @@ struct EasyHandle {
   }
 }
 
-/// A request's headers in libcurl's form, freed with this object: libcurl reads the list until the transfer
-/// ends.
+/// Headers in libcurl's form, which reads them until the transfer ends. Freed with this object; transfers with
+/// the same headers share one.
 @IO
 final class HeaderList {
-  private(set) var raw: UnsafeMutablePointer<curl_slist>?
+  /// What the list was made of.
+  private let headers: [(name: String, value: String)]
+  // Changed by `init` alone, and read by `deinit`, which nobody else can run beside.
+  nonisolated(unsafe) private(set) var raw: UnsafeMutablePointer<curl_slist>?
+
+  deinit { curl_slist_free_all(raw) }
+
+  /// Whether the list says just this.
+  func holds(_ other: [(name: String, value: String)]) -> Bool {
+    headers.count == other.count
+      && zip(headers, other).allSatisfy { $0.name == $1.name && $0.value == $1.value }
+  }
 
   /// Nil when a name or value holds what could start another header, or memory is short.
   init?(_ headers: [(name: String, value: String)]) {
+    self.headers = headers
     // A name without a value takes out a header that libcurl would add by itself. Those that the caller
     // sets are listed only once.
     var lines: [String] = ["Expect:"]
@@ -136,17 +155,9 @@ final class HeaderList {
       lines.append(value.isEmpty ? "\(name);" : "\(name): \(value)")
     }
     for line in lines {
-      guard let longer = curl_slist_append(raw, line) else {
-        curl_slist_free_all(raw)
-        return nil
-      }
+      guard let longer = curl_slist_append(raw, line) else { return nil }
       raw = longer
     }
-  }
-
-  func free() {
-    curl_slist_free_all(raw)
-    raw = nil
   }
 
   /// Whether a name is one (RFC 9110, section 5.6.2).

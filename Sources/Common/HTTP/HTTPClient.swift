@@ -35,6 +35,9 @@ public final class HTTPClient {
   /// The transfers under way.
   private var transfers: [Transfer] = []
   private var pool: [EasyHandle] = []
+  private var headerLists: [HeaderList] = []
+  /// Kinds of request whose headers are kept.
+  private static let headerListsMax = 4
   /// Whether libcurl is on the stack: its handles must not be added or removed then ("you must not call
   /// curl_multi_remove_handle from within a callback").
   private(set) var isInsideCurl = false
@@ -88,6 +91,7 @@ public final class HTTPClient {
     for transfer in transfers { transfer.close() }
     for easy in pool { curl_easy_cleanup(easy.raw) }
     pool = []
+    headerLists = []
     self.multi = nil
     curl_multi_cleanup(multi)
     timer?.cancel()
@@ -129,7 +133,7 @@ public final class HTTPClient {
     guard transfers.count <= configuration.transfersMax else {
       return HTTPFailure(.other, message: "too many transfers")
     }
-    guard let headers = HeaderList(request.headers) else {
+    guard let headers = headerList(request.headers) else {
       return HTTPFailure(.other, message: "a header that cannot be sent")
     }
     let easy = transfer.easy
@@ -140,18 +144,19 @@ public final class HTTPClient {
     easy.set(CURLOPT_PRIVATE, pointer)
     easy.set(CURLOPT_WRITEDATA, pointer)
     easy.set(CURLOPT_HEADERDATA, pointer)
-    // Unretained: a connection does not outlive the multi handle, nor that this client.
-    let owner = Unmanaged.passUnretained(self).toOpaque()
-    easy.set(CURLOPT_OPENSOCKETDATA, owner)
-    easy.set(CURLOPT_CLOSESOCKETDATA, owner)
-    vision_curl_set_data_callback(easy.raw, CURLOPT_WRITEFUNCTION, bodyCallback)
-    vision_curl_set_data_callback(easy.raw, CURLOPT_HEADERFUNCTION, headerCallback)
-    vision_curl_set_open_callback(easy.raw, openCallback)
-    vision_curl_set_close_callback(easy.raw, closeCallback)
     let isAccepted = easy.configure(
       request, connectMilliseconds: transfer.timeouts.connectMilliseconds,
       responseBytesMax: transfer.limits.responseBytesMax)
     return isAccepted ? nil : HTTPFailure(.other, message: "a request that libcurl refuses")
+  }
+
+  /// The headers in libcurl's form: those of the last few kinds of request are kept.
+  private func headerList(_ headers: [(name: String, value: String)]) -> HeaderList? {
+    if let known = headerLists.first(where: { $0.holds(headers) }) { return known }
+    guard let list = HeaderList(headers) else { return nil }
+    if headerLists.count == HTTPClient.headerListsMax { headerLists.removeFirst() }
+    headerLists.append(list)
+    return list
   }
 
   private func add(_ transfer: Transfer) {
@@ -178,7 +183,6 @@ public final class HTTPClient {
     }
     limitConnections()
     giveBack(transfer.easy)
-    transfer.headers?.free()
     transfer.headers = nil
   }
 
@@ -186,16 +190,23 @@ public final class HTTPClient {
 
   private func takeHandle() -> EasyHandle {
     if let pooled = pool.popLast() { return pooled }
-    guard let easy = EasyHandle(), easy.configure(configuration) else {
-      preconditionFailure("no memory for libcurl")
-    }
+    guard let easy = EasyHandle() else { preconditionFailure("no memory for libcurl") }
+    easy.configure(configuration)
+    // Unretained: a connection does not outlive the multi handle, nor that this client.
+    let owner = Unmanaged.passUnretained(self).toOpaque()
+    easy.set(CURLOPT_OPENSOCKETDATA, owner)
+    easy.set(CURLOPT_CLOSESOCKETDATA, owner)
+    vision_curl_set_data_callback(easy.raw, CURLOPT_WRITEFUNCTION, bodyCallback)
+    vision_curl_set_data_callback(easy.raw, CURLOPT_HEADERFUNCTION, headerCallback)
+    vision_curl_set_open_callback(easy.raw, openCallback)
+    vision_curl_set_close_callback(easy.raw, closeCallback)
     return easy
   }
 
-  /// Cleans a handle of everything that was a request's, secrets included, and keeps it if there is room.
+  /// Cleans a handle of everything that was a request's, and keeps it if there is room.
   private func giveBack(_ easy: EasyHandle) {
-    curl_easy_reset(easy.raw)
-    if multi != nil, pool.count < configuration.pooledHandlesMax, easy.configure(configuration) {
+    if multi != nil, pool.count < configuration.pooledHandlesMax {
+      easy.clear()
       pool.append(easy)
     } else {
       curl_easy_cleanup(easy.raw)

@@ -326,14 +326,15 @@ extension JobQueue {
   }
 }
 
-extension RedisCommand {
+extension RedisCommand: FieldSink {
   fileprivate mutating func add(_ settlement: Settlement) {
     add(settlement.id)
     add(settlement.token)
     add(settlement.state.rawValue)
     add(settlement.attempts.count)
     for attempt in settlement.attempts {
-      add(list: LedgerCodec.fields(of: attempt.entry, miner: attempt.miner))
+      add(LedgerCodec.attemptFieldCount)
+      LedgerCodec.write(attempt.entry, miner: attempt.miner, to: &self)
     }
     if let sample = settlement.sample, let last = settlement.attempts.last {
       add(6)

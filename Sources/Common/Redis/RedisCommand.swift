@@ -16,8 +16,7 @@ public struct RedisCommand: Sendable {
   public init(words: [String], capacity: Int = 240) {
     buffer.reserveCapacity(RedisCommand.headerMax + capacity)
     for _ in 0..<RedisCommand.headerMax - 2 { buffer.append(0) }
-    buffer.append(13)
-    buffer.append(10)
+    appendLineEnd()
     for word in words { add(word) }
   }
 
@@ -28,7 +27,15 @@ public struct RedisCommand: Sendable {
   }
 
   /// Appends an integer argument in decimal.
-  public mutating func add(_ number: Int) { add(String(number)) }
+  public mutating func add(_ number: Int) {
+    guard number >= 0 else { return add(String(number)) }
+    countOneMore()
+    buffer.append(UInt8(ascii: "$"))
+    appendDecimal(RedisCommand.digits(number))
+    appendLineEnd()
+    appendDecimal(number)
+    appendLineEnd()
+  }
 
   /// Appends an argument of any bytes.
   public mutating func add(_ bytes: [UInt8]) { bytes.withUnsafeBufferPointer { append($0) } }
@@ -42,11 +49,23 @@ public struct RedisCommand: Sendable {
     countOneMore()
     buffer.append(UInt8(ascii: "$"))
     appendDecimal(bytes.count)
-    buffer.append(13)
-    buffer.append(10)
+    appendLineEnd()
     buffer.append(contentsOf: bytes)
+    appendLineEnd()
+  }
+
+  private mutating func appendLineEnd() {
     buffer.append(13)
     buffer.append(10)
+  }
+
+  private static func digits(_ value: Int) -> Int {
+    var (rest, count) = (value, 1)
+    while rest >= 10 {
+      rest /= 10
+      count += 1
+    }
+    return count
   }
 
   /// Writes `*<count>` in front of the line end that closes the header.

@@ -1,19 +1,50 @@
 import Foundation
 
+/// Takes the names and values of a record, one after the other.
+protocol FieldSink {
+  mutating func add(_ text: String)
+  mutating func add(_ number: Int)
+}
+
+extension FieldSink {
+  fileprivate mutating func add(_ name: String, _ value: String) {
+    add(name)
+    add(value)
+  }
+
+  fileprivate mutating func add(_ name: String, _ value: Int) {
+    add(name)
+    add(value)
+  }
+}
+
 /// Ledger entries as the fields of a Redis stream entry. docs/LEDGER.md describes them.
 public enum LedgerCodec {
   /// The layout that is written and read.
   public static let version = "1"
 
-  /// An attempt's fields, in the order in which they are written.
-  static func fields(of entry: AttemptEntry, miner: Int) -> [String] {
-    [
-      "job", entry.job, "kind", entry.kind.rawValue, "period", entry.period.description, "task", entry.task,
-      "miner", String(miner), "hotkey", entry.hotkey, "outcome", entry.outcome.rawValue,
-      "status", String(entry.status), "work", String(entry.workMilli), "units", String(entry.units),
-      "first_ms", entry.firstContentMilliseconds.map(String.init) ?? "",
-      "total_ms", String(entry.totalMilliseconds), "settles", entry.settles ? "1" : "0",
-    ]
+  /// How many names and values ``write(_:miner:to:)`` adds.
+  static let attemptFieldCount = 26
+
+  /// Writes an attempt's names and values, straight to where they go: workers do it for every job.
+  static func write(_ entry: AttemptEntry, miner: Int, to fields: inout some FieldSink) {
+    fields.add("job", entry.job)
+    fields.add("kind", entry.kind.rawValue)
+    fields.add("period", entry.period.startSeconds)
+    fields.add("task", entry.task)
+    fields.add("miner", miner)
+    fields.add("hotkey", entry.hotkey)
+    fields.add("outcome", entry.outcome.rawValue)
+    fields.add("status", entry.status)
+    fields.add("work", entry.workMilli)
+    fields.add("units", entry.units)
+    if let first = entry.firstContentMilliseconds {
+      fields.add("first_ms", first)
+    } else {
+      fields.add("first_ms", "")
+    }
+    fields.add("total_ms", entry.totalMilliseconds)
+    fields.add("settles", entry.settles ? "1" : "0")
   }
 
   /// Reads the fields of a stream entry; nil when they are of another version, or not a ledger entry's.

@@ -64,6 +64,40 @@ struct HTTPClientTests {
     #expect(server.connections == 1 && client.connectionCount == 1)
   }
 
+  @Test("a handle that served one request, whole or cut off, sends nothing of it with the next")
+  @IO func handleReuse() async throws {
+    let server = LoopbackServer { connection in
+      while let request = connection.readRequest() {
+        if request.contains("/cut") { connection.startStream() } else { connection.respond(body: request) }
+      }
+    }
+    var configuration = HTTPClient.Configuration()
+    configuration.pooledHandlesMax = 1
+    let client = HTTPClient(configuration)
+    defer { client.close() }
+    let secret = [(name: "Authorization", value: "Bearer secret")]
+    let methods: [HTTPRequest.Method] = [.post, .get, .delete, .put, .delete, .post, .get, .put, .post]
+    for (round, method) in methods.enumerated() {
+      let hasBody = method == .post || method == .put
+      // Every other time with headers of its own, and after one that was cancelled in mid-answer.
+      if round % 2 == 0 {
+        let cut = HTTPRequest(
+          method: .post, url: server.url("/cut"), headers: secret, body: Array("old".utf8))
+        let collector = EventCollector()
+        collector.onHead = { $0.cancel() }
+        client.start(cut, timeouts: .make(), limits: .make(), handler: collector)
+        await collector.ended.wait()
+      }
+      let request = HTTPRequest(
+        method: method, url: server.url("/\(round)"), body: hasBody ? Array("b\(round)".utf8) : [])
+      let response = try await client.fetch(request, timeouts: .make(), limits: .make())
+      let length = hasBody ? "Content-Length: 2\r\n\r\nb\(round)" : "\r\n"
+      #expect(
+        String(decoding: response.body, as: UTF8.self)
+          == "\(method.rawValue) /\(round) HTTP/1.1\r\nHost: 127.0.0.1:\(server.port)\r\n\(length)")
+    }
+  }
+
   @Test("open streams leave room for idle connections, which stay bounded by themselves")
   @IO func idleConnectionsBesideStreams() async throws {
     let silent = LoopbackServer { connection in

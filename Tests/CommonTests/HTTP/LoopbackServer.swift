@@ -15,10 +15,17 @@ final class LoopbackServer: Sendable {
   init(_ serve: @escaping @Sendable (ServerConnection) -> Void) {
     (listener, port) = Self.listen(backlog: 1024)
     let listener = listener
+    // The thread closes the listener, and nobody else: its number may belong to the next server at once, whose
+    // connections a thread that still waits here would take.
     Thread.detachNewThread { [weak self] in
+      defer { Glibc.close(listener) }
       while true {
         let fd = accept(listener, nil, nil)
-        guard fd >= 0, let self else { return }
+        guard fd >= 0 else { return }
+        guard let self else {
+          Glibc.close(fd)
+          return
+        }
         let number = self.accepted.add(1, ordering: .relaxed).newValue
         Thread.detachNewThread {
           let connection = ServerConnection(fd: fd, number: number)
@@ -29,10 +36,8 @@ final class LoopbackServer: Sendable {
     }
   }
 
-  deinit {
-    shutdown(listener, Int32(SHUT_RDWR))
-    close(listener)
-  }
+  /// Makes the waiting `accept` fail, and any later one.
+  deinit { shutdown(listener, Int32(SHUT_RDWR)) }
 
   /// Connections accepted so far.
   var connections: Int { accepted.load(ordering: .relaxed) }

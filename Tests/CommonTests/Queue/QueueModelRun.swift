@@ -216,7 +216,7 @@ final class QueueModelRun {
     try expect(grant.attempt, job.attempt!)
     try expect(grant.remoteID ?? "", job.remote ?? "")
     try expect(grant.answer.count, job.answer!)
-    try expect(LedgerCodec.fields(of: grant.entry, miner: grant.miner), job.fields)
+    try expect(FieldList.attempt(grant.entry, miner: grant.miner), job.fields)
     checkGrants.append(Held(id: grant.id, token: grant.token, kind: .check, worker: worker(number)))
   }
 

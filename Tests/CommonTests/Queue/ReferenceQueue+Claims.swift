@@ -109,13 +109,13 @@ extension ReferenceQueue {
       for (index, attempt) in settlement.attempts.enumerated() {
         var entry = attempt.entry
         if index == settlement.attempts.count - 1 { entry.outcome = .cancelled }
-        write("attempt", LedgerCodec.fields(of: entry, miner: attempt.miner))
+        write("attempt", FieldList.attempt(entry, miner: attempt.miner))
       }
       return .cancelled
     }
     guard job.state == "running", job.kind != .check else { return .lost }
     for attempt in settlement.attempts {
-      write("attempt", LedgerCodec.fields(of: attempt.entry, miner: attempt.miner))
+      write("attempt", FieldList.attempt(attempt.entry, miner: attempt.miner))
       let period = attempt.entry.period.startSeconds
       if attempt.entry.workMilli > 0 && periods[period] != nil {
         let field = "used:\(attempt.entry.task):\(attempt.miner)"
@@ -153,7 +153,7 @@ extension ReferenceQueue {
     var job = Job(id: id, kind: .check, task: task, place: .lane(now))
     job.hotkey = attempt.entry.hotkey
     job.answer = sample.answer.count
-    job.fields = LedgerCodec.fields(of: attempt.entry, miner: attempt.miner)
+    job.fields = FieldList.attempt(attempt.entry, miner: attempt.miner)
     jobs[id] = job
     touched.insert(id)
     wakeCheck = 0

@@ -21,17 +21,16 @@ final class FixedServer: Sendable {
     }
     listener = fd
     port = Int(UInt16(bigEndian: address.sin_port))
+    // The thread closes the listener: a number that is closed elsewhere may be the next server's at once.
     Thread.detachNewThread {
+      defer { close(fd) }
       while case let connection = accept(fd, nil, nil), connection >= 0 {
         Thread.detachNewThread { Self.serve(connection, answer) }
       }
     }
   }
 
-  deinit {
-    shutdown(listener, Int32(SHUT_RDWR))
-    close(listener)
-  }
+  deinit { shutdown(listener, Int32(SHUT_RDWR)) }
 
   var address: String { "http://127.0.0.1:\(port)" }
 

@@ -53,8 +53,16 @@ public enum JSON: Codable, Equatable, Sendable {
 
   /// Parses JSON text. Throws Foundation's `DecodingError` when it is not JSON.
   public init(parsing data: Data) throws {
+    var order: KeyOrder?
+    try self.init(parsing: data, noting: &order)
+  }
+
+  /// As the other form; when `order` is not nil it notes in which order members stand.
+  init(parsing data: Data, noting order: inout KeyOrder?) throws {
     do {
-      self = try data.withUnsafeBytes { try JSONParser.parse($0.bindMemory(to: UInt8.self)) }
+      self = try data.withUnsafeBytes { bytes in
+        try JSONParser.parse(bytes.bindMemory(to: UInt8.self), noting: &order)
+      }
     } catch let error as JSONParser.Malformed {
       let reason = "byte \(error.offset): \(error.problem)"
       throw DecodingError.dataCorrupted(.init(codingPath: [], debugDescription: reason))

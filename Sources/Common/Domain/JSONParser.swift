@@ -13,13 +13,26 @@ struct JSONParser {
 
   private let bytes: UnsafeBufferPointer<UInt8>
   private var position = 0
+  /// Where members are noted in the order of the text; nil when nobody asked.
+  private var order: JSON.KeyOrder?
+  private var path: [String] = []
 
   /// The value that `bytes` spell, with nothing but white space around it.
   static func parse(_ bytes: UnsafeBufferPointer<UInt8>) throws(Malformed) -> JSON {
+    var order: JSON.KeyOrder?
+    return try parse(bytes, noting: &order)
+  }
+
+  /// As the other form; when `order` is not nil it notes in which order members stand.
+  static func parse(
+    _ bytes: UnsafeBufferPointer<UInt8>, noting order: inout JSON.KeyOrder?
+  ) throws(Malformed) -> JSON {
     var parser = JSONParser(bytes: bytes)
+    parser.order = order
     let value = try parser.value(depth: 0)
     parser.skipSpace()
     guard parser.position == bytes.count else { throw parser.malformed("more than one value") }
+    order = parser.order
     return value
   }
 
@@ -71,7 +84,12 @@ struct JSONParser {
       skipSpace()
       guard next == UInt8(ascii: ":") else { throw malformed("no colon") }
       position += 1
+      if order != nil {
+        order?.note(key, in: path)
+        path.append(key)
+      }
       let value = try value(depth: depth)
+      if order != nil { path.removeLast() }
       // Of equal keys the first one counts, as in JSONDecoder.
       if members[key] == nil { members[key] = value }
       more = try passesComma(closing: UInt8(ascii: "}"))
@@ -83,7 +101,9 @@ struct JSONParser {
     var elements: [JSON] = []
     var more = try enter(closing: UInt8(ascii: "]"), depth: depth)
     while more {
+      if order != nil { path.append(String(elements.count)) }
       elements.append(try value(depth: depth))
+      if order != nil { path.removeLast() }
       more = try passesComma(closing: UInt8(ascii: "]"))
     }
     return .array(elements)

@@ -29,6 +29,6 @@ public enum KnownSettings {
   private static let commands = [
     "period", "workers", "producers", "aggregators", "organics-per-second", "kill-worker-after",
     "stop-checker-after", "stop-redis-after", "keep", "json", "watch", "live", "task", "id", "payload",
-    "account", "deadline-ms", "limit",
+    "account", "deadline-ms", "limit", "explain", "what-if",
   ]
 }

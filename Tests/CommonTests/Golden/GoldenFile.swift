@@ -46,22 +46,12 @@ struct GoldenRule: Sendable {
   var theirs: @Sendable (_ output: JSON) -> JSON = { $0 }
   /// This program's result with the original's defect put in, which must then be the original's; nil for
   /// inputs where the original's result is not worth having.
-  var reproduced: @Sendable (_ input: JSON) -> JSON? = { _ in nil }
+  var reproduced: @Sendable (_ input: JSON) throws -> JSON? = { _ in nil }
   /// Why this program may differ on this input; nil when it may not.
-  var defect: @Sendable (_ input: JSON, _ output: JSON) -> String? = { _, _ in nil }
+  var defect: @Sendable (_ input: JSON, _ output: JSON) throws -> String? = { _, _ in nil }
 }
 
 extension JSON {
-  /// A number, where the files write `"NaN"`, `"Infinity"` and `"-Infinity"` as texts; nil otherwise.
-  var real: Double? {
-    switch self {
-    case .string("NaN"): return .nan
-    case .string("Infinity"): return .infinity
-    case .string("-Infinity"): return -.infinity
-    default: return double
-    }
-  }
-
   var elements: [JSON] {
     if case .array(let elements) = self { return elements }
     return []
@@ -87,21 +77,6 @@ extension JSON {
     case .array(let elements): return elements.contains(where: \.holdsNonFinite)
     case .object(let members): return members.values.contains(where: \.holdsNonFinite)
     default: return real.map { !$0.isFinite } ?? false
-    }
-  }
-
-  /// Whether two values are equal, numbers within a relative difference.
-  func isClose(to other: JSON, tolerance: Double) -> Bool {
-    switch (self, other) {
-    case (.array(let left), .array(let right)):
-      return left.count == right.count
-        && zip(left, right).allSatisfy { $0.isClose(to: $1, tolerance: tolerance) }
-    case (.object(let left), .object(let right)):
-      return left.count == right.count
-        && left.allSatisfy { right[$0.key]?.isClose(to: $0.value, tolerance: tolerance) ?? false }
-    default:
-      guard let left = double, let right = other.double else { return self == other }
-      return left == right || abs(left - right) <= tolerance * max(abs(left), abs(right))
     }
   }
 }

@@ -1,4 +1,5 @@
 import Foundation
+import TestSupport
 import Testing
 
 @testable import Common
@@ -75,8 +76,8 @@ struct GoldenTests {
     let ours = try rule.ours(input)
     #expect(!ours.holdsNonFinite, "\(place): our result is not finite")
     if ours.isClose(to: rule.theirs(output), tolerance: rule.tolerance) { return nil }
-    let reason = rule.defect(input, output)
-    if let reproduced = rule.reproduced(input) {
+    let reason = try rule.defect(input, output)
+    if let reproduced = try rule.reproduced(input) {
       let same = reproduced.isClose(to: rule.theirs(output), tolerance: rule.tolerance)
       #expect(same, "\(place): the defect does not explain the difference: \(reproduced.canonicalText())")
     }

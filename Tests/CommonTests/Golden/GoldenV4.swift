@@ -206,44 +206,8 @@ enum GoldenV4 {
       Dictionary(uniqueKeysWithValues: zip(members, shares).map { ($0.key, JSON.number($1)) }))
   }
 
-  static func pipeline(_ input: JSON) -> JSON {
-    let tasks = input["task_weights"]!.sortedMembers.map { task, weight in
-      let claims = input["capacities"]![task]?.sortedMembers ?? []
-      let hotkeys = claims.map { input["hotkeys"]![$0.key]!.text! }
-      let qualities = profile.qualities(
-        shape: .chat, rows: hotkeys.map { input["rewards"]?[task]?[$0]?.elements.map(row) ?? [] })
-      let miners = zip(zip(hotkeys, claims), qualities).map { miner, quality in
-        MinerFactors(
-          hotkey: miner.0, capacity: miner.1.value.real!, quality: quality,
-          history: profile.history(history(input["period_scores"]?[task]?[miner.0] ?? .array([]))))
-      }
-      return TaskFactors(task: task, weight: weight.real!, miners: miners)
-    }
-    let shared = profile.shared(tasks)
-    // The original lists a miner once one of its tasks has any effective volume.
-    var scores: [String: JSON] = [:]
-    let points = profile.points(shared)
-    for task in shared where task.miners.contains(where: { $0.share > 0 }) {
-      for miner in task.miners { scores[miner.hotkey] = .number(points[miner.hotkey]!) }
-    }
-    let factors = shared.map { task in
-      (
-        task.task,
-        JSON.object(
-          Dictionary(
-            uniqueKeysWithValues: task.miners.map { miner in
-              (
-                miner.hotkey,
-                JSON.object([
-                  "combined_quality": .number(miner.quality.combined),
-                  "normalised_period": .number(miner.history.normalised), "volume": .number(miner.capacity),
-                ])
-              )
-            }))
-      )
-    }
-    return .object([
-      "scores": .object(scores), "per_task": .object(Dictionary(uniqueKeysWithValues: factors)),
-    ])
+  static func pipeline(_ input: JSON) throws -> JSON {
+    let subnet = try SubnetInput(input, profile: .vision, order: JSON.KeyOrder())
+    return SubnetScores(subnet).output.only("scores", "per_task")
   }
 }

@@ -66,15 +66,15 @@ enum GoldenV6 {
         return negative ? "a negative volume counts as 0" : nonFinite(input)
       }),
     "v6_weights_pipeline": GoldenRule(
-      ours: { GoldenV6Pipeline.recorded($0, ScoringProfile.metricBonuses).result },
+      ours: { try GoldenV6Pipeline.recorded($0, ScoringProfile.metricBonuses).result },
       theirs: { GoldenV6Pipeline.compared($0, hotkey: "miner_hotkey") },
       reproduced: { input in
-        let run = GoldenV6Pipeline.recorded(input, bonusesByOrder)
+        let run = try GoldenV6Pipeline.recorded(input, bonusesByOrder)
         return run.raises || run.defect != ties ? nil : run.result
       },
       defect: { input, output in
         if output.isError { return "the original raises: a figure that is missing or zero is no error" }
-        return GoldenV6Pipeline.recorded(input, bonusesByOrder).defect
+        return try GoldenV6Pipeline.recorded(input, bonusesByOrder).defect
       }),
     "v6_weights_pipeline_sql": GoldenRule(
       tolerance: 1e-9, ours: { GoldenV6Pipeline.fromTables($0, filled: false).result },

@@ -9,22 +9,19 @@ struct GoldenV6Pipeline {
   var raises = false
 
   /// The pipeline over rows that the original's readers had already chosen.
-  static func recorded(_ input: JSON, _ rule: GoldenV6.BonusRule) -> GoldenV6Pipeline {
-    let contenders = input["contenders"]!.elements
+  static func recorded(_ input: JSON, _ rule: GoldenV6.BonusRule) throws -> GoldenV6Pipeline {
     var defect: String?
     var raises = true
-    let tasks = input["tasks"]!.sortedMembers.map { task, settings in
+    for (task, settings) in input["tasks"]!.sortedMembers {
       let rows = input["rewards"]![task] ?? .array([])
       let records = input["period_scores"]![task] ?? .object([:])
       defect = defect ?? GoldenV6.nonFinite(records) ?? GoldenV6.unusual(rows: rows)
       raises = raises && settings["weight"]!.real! == 0 || rows.elements.contains { $0[3] == .null }
-      return factors(
-        task, weight: settings["weight"]!.real!, contenders, rows: GoldenV6.byHotkey(rows),
-        records: records.members.mapValues(GoldenV4.history), rule)
     }
-    let nodes = contenders.map { ($0["hotkey"]!.text!, $0["node_id"]!.int!) }
-    let result = result(tasks, Dictionary(nodes) { first, _ in first })
-    return GoldenV6Pipeline(result: result, defect: defect, raises: raises)
+    let subnet = try SubnetInput(input, profile: .nineteen, order: JSON.KeyOrder())
+    let output = SubnetScores(subnet, bonuses: rule).output
+    return GoldenV6Pipeline(
+      result: compared(output, hotkey: "miner_hotkey"), defect: defect, raises: raises)
   }
 
   /// The pipeline over the raw tables, with the reading of rows and records in it.

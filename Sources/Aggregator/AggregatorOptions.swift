@@ -20,6 +20,10 @@ public struct AggregatorOptions: Sendable {
   public var resultBytesMax = 64 << 20
   /// Closed periods whose ledger entries are kept.
   public var keptPeriods = 3
+  /// The folder that gets each close's segment of the ledger and state; nil for none.
+  public var exportDirectory: String?
+  /// Periods that are kept there.
+  public var exportKeptPeriods = 48
 
   /// How long the role lasts without a renewal, in ms.
   public var roleMilliseconds = 10_000
@@ -44,7 +48,15 @@ public struct AggregatorOptions: Sendable {
     isDryRun = settings.bool("dry-run")
     resultsMax = settings.int("history-max")
     keptPeriods = settings.int("ledger-keep-periods")
+    exportDirectory = settings.stringIfSet(Self.exportDirectory.name)
+    exportKeptPeriods = settings.int("export-keep-periods")
   }
+
+  /// The export folder; also a setting of the commands that read it.
+  public static let exportDirectory = Setting(
+    "export-directory", .path,
+    help: "The folder with what each close leaves behind: the ledger's segment, the state after it, every"
+      + " factor and the weights (docs/REPLAY.md).")
 
   /// The settings of `vision-aggregator`, beside the common ones.
   public static let settings: [Setting] = [
@@ -72,5 +84,9 @@ public struct AggregatorOptions: Sendable {
     Setting(
       "ledger-keep-periods", .integer(1...1_000), default: "3",
       help: "Closed periods whose ledger entries are kept; older ones are dropped once they are folded."),
+    exportDirectory,
+    Setting(
+      "export-keep-periods", .integer(1...10_000), default: "48",
+      help: "Periods that are kept in the export folder."),
   ]
 }

@@ -90,12 +90,18 @@ actor FoldKeeper {
   /// The state as it is saved.
   func encoded() throws -> [UInt8] { Array(try state.encoded()) }
 
+  /// The same period with another form of its result.
+  func closed(_ period: ClosedPeriod, with result: PeriodResult) throws -> ClosedPeriod {
+    var period = period
+    period.result = result
+    period.json = try result.encodedText()
+    return period
+  }
+
   private func closedPeriod(_ result: PeriodResult) throws -> ClosedPeriod {
-    let encoder = JSONEncoder()
-    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-    return ClosedPeriod(
-      result: result, json: String(decoding: try encoder.encode(result), as: UTF8.self),
-      verdicts: verdicts(result), openFirstIDs: state.open.map(\.firstID))
+    ClosedPeriod(
+      result: result, json: try result.encodedText(), verdicts: verdicts(result),
+      openFirstIDs: state.open.map(\.firstID))
   }
 
   private func verdicts(_ result: PeriodResult) -> [String: TaskVerdicts] {

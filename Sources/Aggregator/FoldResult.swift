@@ -1,4 +1,5 @@
 import Common
+import Foundation
 
 /// One miner's weight.
 public struct MinerWeight: Codable, Equatable, Sendable {
@@ -91,11 +92,23 @@ public struct PeriodResult: Codable, Equatable, Sendable {
   public var firstLedgerID: LedgerID
   /// The ledger entry that closed it.
   public var lastLedgerID: LedgerID
+  /// The exported part of the ledger that it can be recomputed from; nil when nothing is exported.
+  public var segment: SegmentReference?
 
   enum CodingKeys: String, CodingKey {
-    case version, period, profile, balance, tasks, outcome
+    case version, period, profile, balance, tasks, outcome, segment
     case configDigest = "config_digest"
     case firstLedgerID = "first_ledger_id"
     case lastLedgerID = "last_ledger_id"
+  }
+}
+
+extension PeriodResult {
+  /// The result as JSON with sorted keys: the text that Redis and the export keep. Equal results give equal
+  /// texts.
+  public func encodedText() throws -> String {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    return String(decoding: try encoder.encode(self), as: UTF8.self)
   }
 }

@@ -9,6 +9,8 @@ enum FoldStep: Sendable {
   case read
   /// Entries were folded, and are not saved.
   case folded
+  /// A closed period was exported, and is not published.
+  case exported
   /// The state was saved, with what is published.
   case saved
 }
@@ -168,6 +170,7 @@ final class FoldSession {
   private func save(_ closed: ClosedPeriod?) async throws {
     let start = Monotonic.now()
     let state = try await keeper.encoded()
+    let closed = try await export(closed, state: state)
     let next = try closed.map { try record.publishing($0, options: options, status: sender.status) }
     let result = try await queue.checkpoint(
       leader: token, from: savedCursor, to: cursor, state: state, publication: next?.publication)
@@ -187,6 +190,29 @@ final class FoldSession {
       announce(closed.result)
       if !options.isDryRun, let document = WeightsDocument(closed.result) { sender.offer(document) }
       try await trim(closed)
+    }
+  }
+
+  /// Exports a closed period when that is wanted. What cannot be exported is published all the same: weights
+  /// matter more than their proof.
+  private func export(_ closed: ClosedPeriod?, state: [UInt8]) async throws -> ClosedPeriod? {
+    record.exportError = ""
+    guard let closed, let folder = options.exportDirectory else { return closed }
+    let exporter = PeriodExporter(
+      directory: folder, keptPeriods: options.exportKeptPeriods, queue: queue)
+    do {
+      let result = try await exporter.export(
+        closed.result, state: state, from: record.lastClose.map(SegmentStart.after) ?? .beginning,
+        stillLeads: { try await self.renew() })
+      guard let result else { throw SessionEnd.lostRole }
+      try await onStep?(.exported)
+      return try await keeper.closed(closed, with: result)
+    } catch let error as any CustomStringConvertible where error is AtomicFile.Failure || error is ExportError
+    {
+      record.exportError = String(error.description.prefix(500))
+      log.error(
+        "period not exported", ["period": closed.result.period.description, "reason": error.description])
+      return closed
     }
   }
 

@@ -24,6 +24,7 @@ public struct WeightsDocument: Equatable, Sendable {
     writer.member("config_digest", result.configDigest)
     writer.member("first_ledger_id", result.firstLedgerID.description)
     writer.member("last_ledger_id", result.lastLedgerID.description)
+    if let segment = result.segment { Self.add(segment, to: &writer) }
     writer.key("weights")
     writer.beginArray()
     for weight in weights {
@@ -38,12 +39,25 @@ public struct WeightsDocument: Equatable, Sendable {
   }
 
   /// One miner's weight as it stands in Redis: `{"uid":…,"weight":…,"u16":…}`.
-  static func text(of weight: MinerWeight) -> String {
+  public static func text(of weight: MinerWeight) -> String {
     var writer = JSONWriter()
     writer.beginObject()
     add(weight, to: &writer)
     writer.endObject()
     return String(decoding: writer.bytes, as: UTF8.self)
+  }
+
+  /// What the weights can be recomputed from.
+  private static func add(_ segment: SegmentReference, to writer: inout JSONWriter) {
+    writer.key("segment")
+    writer.beginObject()
+    writer.member("from", segment.from.description)
+    writer.member("first_id", segment.firstID.description)
+    writer.member("last_id", segment.lastID.description)
+    writer.member("entries", segment.entries)
+    writer.member("digest", segment.digest)
+    writer.member("state_digest", segment.stateDigest)
+    writer.endObject()
   }
 
   private static func add(_ weight: MinerWeight, to writer: inout JSONWriter) {

@@ -41,8 +41,12 @@ struct WeightsRecord: Equatable, Sendable {
   var weightsPeriod: PeriodID?
   /// The first ledger entries of the last closed periods, newest first.
   var firstIDs: [LedgerID] = []
+  /// The entry that closed the last period; nil before the first.
+  var lastClose: LedgerID?
   /// Ledger entries that could not be understood, in all.
   var unreadable = 0
+  /// Why the last close was not exported; empty when it was, or nothing is exported.
+  var exportError = ""
 
   init() {}
 
@@ -50,6 +54,7 @@ struct WeightsRecord: Equatable, Sendable {
   init(_ fields: [String: String]) {
     weightsPeriod = fields["weights_period"].flatMap { PeriodID($0) }
     firstIDs = (fields["first_ids"] ?? "").split(separator: " ").compactMap { LedgerID($0) }
+    lastClose = fields["last_id"].flatMap { LedgerID($0) }
     unreadable = fields["unreadable"].flatMap { Int($0) } ?? 0
   }
 
@@ -58,6 +63,7 @@ struct WeightsRecord: Equatable, Sendable {
     [
       "weights_period", weightsPeriod?.description ?? "",
       "first_ids", firstIDs.map(\.description).joined(separator: " "), "unreadable", String(unreadable),
+      "export_error", exportError,
     ]
   }
 
@@ -67,6 +73,7 @@ struct WeightsRecord: Equatable, Sendable {
   ) throws -> (record: WeightsRecord, publication: JobQueue.Publication) {
     let result = closed.result
     var record = self
+    record.lastClose = result.lastLedgerID
     record.firstIDs = Array(([result.firstLedgerID] + firstIDs).prefix(options.keptPeriods))
     var weights: [String]?
     var outcome = "set"
@@ -100,10 +107,19 @@ struct WeightsRecord: Equatable, Sendable {
       ("expired", balance.expired), ("dead", balance.dead), ("missing", balance.missing),
       ("duplicates", balance.duplicates),
     ]
-    return [
+    let fields = [
       "period", result.period.description, "profile", result.profile, "config_digest", result.configDigest,
       "first_id", result.firstLedgerID.description, "last_id", result.lastLedgerID.description,
-    ] + numbers.flatMap { [$0.0, String($0.1)] }
+    ]
+    return fields + numbers.flatMap { [$0.0, String($0.1)] } + (result.segment.map(about) ?? [])
+  }
+
+  private static func about(_ segment: SegmentReference) -> [String] {
+    [
+      "segment_from", segment.from.description, "segment_first_id", segment.firstID.description,
+      "segment_last_id", segment.lastID.description, "segment_entries", String(segment.entries),
+      "segment_digest", segment.digest, "state_digest", segment.stateDigest,
+    ]
   }
 
   private static func json(_ verdicts: [String: TaskVerdicts]) throws -> String {

@@ -132,7 +132,7 @@ final class WeightsSender {
     switch target {
     case .file:
       guard let path = options.weightsFile else { return nil }
-      do throws(WeightsFile.Failure) {
+      do throws(AtomicFile.Failure) {
         try await WeightsFile.replace(path, with: document.json)
         return nil
       } catch { return error.description }

@@ -18,7 +18,7 @@ public enum KnownSettings {
   ]
   private static let aggregator = [
     "weights-file", "weights-command", "weights-command-timeout", "weights-tries", "dry-run", "history-max",
-    "ledger-keep-periods",
+    "ledger-keep-periods", "export-directory", "export-keep-periods",
   ]
   private static let simulator = [
     "port", "port-file", "seed", "miners", "profile", "cheats", "behaviours", "base-port", "roster", "truth",
@@ -29,6 +29,7 @@ public enum KnownSettings {
   private static let commands = [
     "period", "workers", "producers", "aggregators", "organics-per-second", "kill-worker-after",
     "stop-checker-after", "stop-redis-after", "keep", "json", "watch", "live", "task", "id", "payload",
-    "account", "deadline-ms", "limit", "explain", "what-if",
+    "account", "deadline-ms", "limit", "explain", "what-if", "directory", "all", "offline", "from", "to",
+    "output",
   ]
 }

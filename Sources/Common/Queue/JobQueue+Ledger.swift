@@ -6,7 +6,42 @@ public struct LedgerRecord: Sendable {
   public var entry: LedgerEntry?
 }
 
+/// One entry with its fields as they stand in the ledger.
+public struct LedgerFields: Equatable, Sendable {
+  /// The stream id, `<ms>-<number>`.
+  public var id: String
+  /// Names and values, in turn.
+  public var fields: [String]
+
+  /// Names an entry.
+  public init(id: String, fields: [String]) {
+    self.id = id
+    self.fields = fields
+  }
+}
+
 extension JobQueue {
+  /// Reads up to `limit` entries with their fields as they stand there.
+  /// - Parameters:
+  ///   - start: as XRANGE takes it: `-`, an id, or an id after `(`.
+  ///   - end: the last id that is wanted, or `+`.
+  public func readLedgerFields(
+    from start: String, to end: String, limit: Int
+  ) async throws(RedisError) -> [LedgerFields] {
+    let reply = try await redis.send(
+      RedisCommand("XRANGE", keys.fixed(.ledger), start, end, "COUNT", String(limit)))
+    guard let items = reply.elements else { throw RedisError(.unexpectedReply, "XRANGE answered no list") }
+    var records: [LedgerFields] = []
+    records.reserveCapacity(items.count)
+    for item in items {
+      guard let id = item[0]?.text, let fields = item[1]?.elements else {
+        throw RedisError(.unexpectedReply, "XRANGE answered an entry without an id")
+      }
+      records.append(LedgerFields(id: id, fields: fields.map { $0.text ?? "" }))
+    }
+    return records
+  }
+
   /// Reads up to `limit` entries after the id `cursor` ("" for the beginning).
   public func readLedger(after cursor: String, limit: Int) async throws(RedisError) -> [LedgerRecord] {
     let start = cursor.isEmpty ? "-" : "(" + cursor

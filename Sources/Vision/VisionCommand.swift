@@ -17,6 +17,7 @@ public enum VisionCommand {
   static let entries: [Entry] = [
     Demo.entry, StatusCommand.entry, QueueCommands.pause, QueueCommands.resume, QueueCommands.cancel,
     SubmitCommand.entry, QueueCommands.dead, FsckCommand.entry, ScoreCommand.entry,
+    ExplainCommand.entry, ReplayCommand.entry, LedgerCommand.entry,
   ]
 
   /// Runs the command that the arguments name. Does not return.

@@ -17,7 +17,8 @@ enum ScoreCommand {
         help: "Print each miner's weight before and after a change, given as TASK=NUMBER among the arguments."
           + " The other tasks keep their proportions and make up the rest."),
       Setting("json", .boolean, default: "false", help: "With --what-if: JSON instead of a table."),
-    ],
+      RecordedPeriods.period,
+    ] + RecordedPeriods.settings + Connection.settings,
     positionals: [
       .init(
         "file",
@@ -31,6 +32,7 @@ enum ScoreCommand {
     guard let profile = ProfileName(rawValue: settings.string("profile")) else {
       throw Connection.Failure(description: "unknown profile", exitCode: .usage)
     }
+    if words.file == nil, RecordedPeriods.isAsked(settings) { return try await recorded(settings, words) }
     let subnets = try read(words.file ?? "-", profile)
     guard words.changes.isEmpty else {
       return WhatIfReport.show(
@@ -42,6 +44,20 @@ enum ScoreCommand {
     }
     print(document(results, profile).canonicalText())
     return .ok
+  }
+
+  /// What other task weights would have changed in a period that is over.
+  @IO private static func recorded(_ settings: Settings, _ words: ScoreWords) async throws -> ExitCode {
+    guard !words.changes.isEmpty else {
+      throw Connection.Failure(
+        description: "a recorded period is scored already: use --what-if task-weight, or vision explain",
+        exitCode: .usage)
+    }
+    let result = try await RecordedPeriods.result(settings)
+    let report = try WhatIfReport(
+      factors: result.factors, profile: try result.scoringProfile(), title: "period \(result.period)",
+      words.changes)
+    return WhatIfReport.show([report], asJSON: settings.bool("json"))
   }
 
   private static func read(

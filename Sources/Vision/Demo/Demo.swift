@@ -1,13 +1,14 @@
 import Common
 import Foundation
 
-/// `vision demo`: the whole pipeline on this machine, for one short period, against simulated miners.
+/// `vision demo`: the whole pipeline on this machine, for short periods, against simulated miners.
 enum Demo {
   static let entry = VisionCommand.Entry(
     name: "demo", about: "Run the whole pipeline for a short period against simulated miners.",
     settings: [
       Setting(
         "period", .integer(10...3600), default: "60", help: "Length of the period, in seconds."),
+      Setting("periods", .integer(1...100), default: "1", help: "How many periods follow each other."),
       Setting("miners", .integer(2...512), default: "24", help: "Simulated miners, cheats among them."),
       Setting("seed", .integer(0...Int(Int32.max)), default: "7", help: "Seed of the miners' behaviour."),
       Setting(
@@ -60,7 +61,7 @@ enum Demo {
   /// Watches the period to its end, then judges it.
   @IO private static func follow(_ context: ServiceContext, _ stack: DemoStack) async throws -> ExitCode {
     let queue = stack.queue
-    let view = DemoView(queue: queue)
+    let view = DemoView(queue: queue, periods: context.settings.int("periods"))
     let organics = DemoOrganics(queue: queue, tasks: stack.config.tasks)
     let traffic = IO.task { @IO in
       await organics.run(perSecond: context.settings.double("organics-per-second"), until: stack.ending)
@@ -75,7 +76,8 @@ enum Demo {
       faulting.cancel()
     }
     let limit = Monotonic.now().advanced(
-      milliseconds: (context.settings.int("period") + closingSecondsMax + 30) * 1000)
+      milliseconds: (context.settings.int("period") * (context.settings.int("periods") + 1)
+        + closingSecondsMax + 30) * 1000)
     while true {
       if context.stopping.isFired { throw DemoFailure("stopped before the weights were computed") }
       if let failed = stack.failedProcess { throw DemoFailure(failed) }
@@ -91,7 +93,7 @@ enum Demo {
     await traffic.value
     await faulting.value
     view.finish()
-    let report = DemoReport(queue: queue, folder: stack.folder, period: view.period)
+    let report = DemoReport(queue: queue, folder: stack.folder, periods: view.periods)
     return try await report.judge(faults.takeover)
   }
 }
@@ -105,6 +107,9 @@ struct DemoFailure: Error, CustomStringConvertible {
 
 /// The demo's folder for sockets, logs and results.
 struct DemoFolder {
+  /// The name of the export folder in it.
+  static let exports = "exports"
+
   let path: String
 
   init() throws {

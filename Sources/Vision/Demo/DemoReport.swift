@@ -7,7 +7,8 @@ import Foundation
 struct DemoReport {
   let queue: JobQueue
   let folder: DemoFolder
-  let period: PeriodID?
+  /// In order; the weights are those of the last one.
+  let periods: [PeriodID]
 
   /// The least rank correlation of weights and truth.
   nonisolated static let correlationMin = 0.9
@@ -24,16 +25,23 @@ struct DemoReport {
 
   /// Prints the table and the balance. `ok` when all holds.
   func judge(_ takeover: DemoTakeover?) async throws -> ExitCode {
-    guard let period, let record = try await queue.periodRecord(period) else {
-      throw DemoFailure("no period was opened")
-    }
+    guard let last = periods.last else { throw DemoFailure("no period was opened") }
     let lines = try await lines()
     show(lines)
-    let ledger = try await DemoLedger.read(queue, period)
-    let result = try await result()
+    var ledger = DemoLedger()
+    var problems: [String] = []
+    for period in periods {
+      guard let record = try await queue.periodRecord(period) else {
+        throw DemoFailure("period \(period) is not in Redis any more")
+      }
+      ledger = try await DemoLedger.read(queue, period)
+      problems += balanceProblems(period, record, ledger.settled)
+    }
+    let result = try await result(last)
     print(DemoReport.coverage(result, ledger))
     if let takeover { print(takeover.line) }
-    var problems = balanceProblems(record, ledger.settled) + (takeover?.problems ?? [])
+    problems += takeover?.problems ?? []
+    problems += try await replayProblems()
     problems += DemoReport.qualityProblems(result, ledger)
     problems += DemoReport.problems(lines)
     let fsck = try await Fsck(queue).run()
@@ -123,10 +131,29 @@ struct DemoReport {
 
   // MARK: checks
 
-  private func result() async throws -> PeriodResult {
-    let reply = try await queue.redis.send("LINDEX", queue.keys.fixed(.weightsHistory), "0")
-    guard let data = reply.data else { throw DemoFailure("no result was published") }
-    return try JSONDecoder().decode(PeriodResult.self, from: Data(data))
+  private func result(_ period: PeriodID) async throws -> PeriodResult {
+    guard let text = try await RecordedPeriods.text(of: period, queue) else {
+      throw DemoFailure("no result of period \(period) was published")
+    }
+    return try JSONDecoder().decode(PeriodResult.self, from: Data(text.utf8))
+  }
+
+  /// Recomputes every period from what was exported, and holds it against the files and Redis.
+  private func replayProblems() async throws -> [String] {
+    let directory = ExportDirectory(folder.file(DemoFolder.exports))
+    let published = PublishedResults(queue)
+    var problems: [String] = []
+    for period in periods {
+      do {
+        let agreement = try Replay.run(period, in: directory)
+        let said = try await published.compare(agreement)
+        if said != PublishedResults.agrees { problems.append("replay of period \(period): \(said)") }
+      } catch let error as ExportError {
+        problems.append("replay: \(error)")
+      }
+    }
+    print("replay: \(periods.count - problems.count) of \(periods.count) periods bit-equal")
+    return problems
   }
 
   /// How much of what counts was checked.
@@ -150,17 +177,20 @@ struct DemoReport {
 
   // MARK: balance
 
-  private func balanceProblems(_ record: PeriodRecord, _ settled: [SyntheticJob: Int]) -> [String] {
+  private func balanceProblems(
+    _ period: PeriodID, _ record: PeriodRecord, _ settled: [SyntheticJob: Int]
+  ) -> [String] {
+    let which = periods.count > 1 ? "period \(period): " : ""
     let parts = PeriodRecord.settledNames.map { "\($0) \(record.settled[$0] ?? 0)" }
-    print("planned \(record.planned) = " + parts.joined(separator: " + "))
+    print("\(which)planned \(record.planned) = " + parts.joined(separator: " + "))
     var problems: [String] = []
     if record.planned != record.settledCount {
-      problems.append("\(record.planned) queries were planned and \(record.settledCount) settled")
+      problems.append("\(which)\(record.planned) queries were planned and \(record.settledCount) settled")
     }
     let twice = settled.filter { $0.value > 1 }
-    if !twice.isEmpty { problems.append("\(twice.count) queries are settled twice in the ledger") }
+    if !twice.isEmpty { problems.append("\(which)\(twice.count) queries are settled twice in the ledger") }
     if settled.count != record.planned {
-      problems.append("\(settled.count) of \(record.planned) queries are settled in the ledger")
+      problems.append("\(which)\(settled.count) of \(record.planned) queries are settled in the ledger")
     }
     return problems
   }

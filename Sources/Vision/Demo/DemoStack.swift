@@ -48,7 +48,7 @@ final class DemoStack {
   var failedProcess: String? {
     for child in children where child.process.status != nil {
       guard !expectedDeaths.contains(child.process.pid) else { continue }
-      // The producer was told to stop after one period.
+      // The producer was told to stop after the last period.
       if child.name.hasPrefix("producer"), child.process.status?.isSuccess == true { continue }
       return "\(child.name) ended by itself: \(child.process.status.map(\.description) ?? "")"
     }
@@ -73,7 +73,7 @@ final class DemoStack {
         "producer-\(number)",
         ["vision-producer"] + common + [
           "--roster-file", folder.file("roster.json"), "--period-seconds", String(settings.int("period")),
-          "--periods", "1",
+          "--periods", String(settings.int("periods")),
         ])
     }
     for number in 1...settings.int("workers") {
@@ -87,7 +87,13 @@ final class DemoStack {
       ])
     for number in 1...settings.int("aggregators") {
       let output = folder.file("weights-\(number).json")
-      try spawn("aggregator-\(number)", ["vision-aggregator"] + common + ["--weights-file", output])
+      try spawn(
+        "aggregator-\(number)",
+        ["vision-aggregator"] + common + [
+          "--weights-file", output, "--export-directory", folder.file(DemoFolder.exports),
+          // The report reads the whole ledger.
+          "--ledger-keep-periods", String(settings.int("periods") + 1),
+        ])
     }
   }
 

@@ -26,41 +26,51 @@ final class DemoView {
   }
 
   private let queue: JobQueue
+  /// How many periods the demo has.
+  private let periodsExpected: Int
   private var cursor = ""
-  private var rows: [String: Row] = [:]
-  private var planned: [String: Int] = [:]
+  private var rows: [PeriodID: [String: Row]] = [:]
+  private var planned: [PeriodID: [String: Int]] = [:]
   private var tokens: (count: Int, at: Monotonic)?
   private var lastRecord: PeriodRecord?
+  /// The periods that were opened, in order.
+  private(set) var periods: [PeriodID] = []
+  /// The period that is shown: the first one without a result, or the last one. Nil before the first.
   private(set) var period: PeriodID?
   private let isTerminal = isatty(STDOUT_FILENO) == 1
   private var linesShown = 0
   private var lastPlainLine = Monotonic(nanoseconds: 0)
 
-  init(queue: JobQueue) { self.queue = queue }
+  init(queue: JobQueue, periods: Int = 1) {
+    self.queue = queue
+    periodsExpected = periods
+  }
 
   // MARK: read
 
   func refresh(_ organics: DemoOrganics) async throws(RedisError) -> Moment {
     let report = try await StatusReport.read(queue)
     try await readLedger()
+    let computed = report.weightsMeta["period"].flatMap { PeriodID($0) }
+    period = periods.first { one in computed.map { $0 < one } ?? true } ?? periods.last
     var record: StatusReport.Period?
     if let period, let known = try await queue.periodRecord(period) {
       record = .init(id: period, record: known)
     }
-    var shown = rows
+    var shown = period.flatMap { rows[$0] } ?? [:]
     try await countRunning(&shown)
-    for (task, count) in planned {
+    for (task, count) in period.flatMap({ planned[$0] }) ?? [:] {
       var row = shown[task] ?? Row(task: task)
       row.waiting = max(0, count - row.done - row.failed - row.other - row.running)
       shown[task] = row
     }
     let isOver = record.map { report.nowMilliseconds >= $0.record.endMilliseconds } ?? false
-    let computed = report.weightsMeta["period"].flatMap { PeriodID($0) }
+    let isLast = periods.count == periodsExpected && period == periods.last
     return Moment(
       report: report, period: record, tokensPerSecond: rate(report),
       organics: (organics.submitted, organics.ended["done"] ?? 0, organics.medianFirstMilliseconds),
-      rows: shown.values.sorted { $0.task < $1.task }, isPeriodOver: isOver,
-      hasWeights: period != nil && computed == period)
+      rows: shown.values.sorted { $0.task < $1.task }, isPeriodOver: isOver && isLast,
+      hasWeights: isLast && period != nil && computed == period)
   }
 
   private func readLedger() async throws(RedisError) {
@@ -71,10 +81,10 @@ final class DemoView {
         switch record.entry {
         case .opened(let snapshot): note(snapshot)
         case .attempt(let attempt) where attempt.settles:
-          rows[attempt.task, default: Row(task: attempt.task)].count(attempt.outcome)
-        case .skipped(let skip): rows[skip.job.task, default: Row(task: skip.job.task)].other += 1
-        case .dead(let dead):
-          if let job = SyntheticJob(id: dead.job) { rows[job.task, default: Row(task: job.task)].other += 1 }
+          rows[attempt.period, default: [:]][attempt.task, default: Row(task: attempt.task)]
+            .count(attempt.outcome)
+        case .skipped(let skip): noteOther(skip.job)
+        case .dead(let dead): if let job = SyntheticJob(id: dead.job) { noteOther(job) }
         default: break
         }
       }
@@ -82,18 +92,23 @@ final class DemoView {
     }
   }
 
+  private func noteOther(_ job: SyntheticJob) {
+    rows[job.period, default: [:]][job.task, default: Row(task: job.task)].other += 1
+  }
+
   private func note(_ snapshot: PeriodSnapshot) {
-    guard period == nil else { return }
-    period = snapshot.id
+    guard !periods.contains(snapshot.id) else { return }
+    periods.append(snapshot.id)
     for (index, task) in snapshot.tasks.enumerated() where task.weight > 0 {
-      planned[task.name] = snapshot.counts[index].reduce(0, +)
+      planned[snapshot.id, default: [:]][task.name] = snapshot.counts[index].reduce(0, +)
     }
   }
 
   private func countRunning(_ rows: inout [String: Row]) async throws(RedisError) {
     let reply = try await queue.redis.send("ZRANGE", queue.keys.fixed(.lease), "0", "999")
     for id in (reply.elements ?? []).compactMap(\.text) {
-      if let job = SyntheticJob(id: id) { rows[job.task, default: Row(task: job.task)].running += 1 }
+      guard let job = SyntheticJob(id: id), job.period == period else { continue }
+      rows[job.task, default: Row(task: job.task)].running += 1
     }
   }
 
@@ -147,9 +162,11 @@ final class DemoView {
     let share = Double(moment.report.nowMilliseconds - record.startMilliseconds) / Double(length)
     let filled = Int(min(1, max(0, share)) * 20)
     let bar = String(repeating: "#", count: filled) + String(repeating: ".", count: 20 - filled)
+    let number = (periods.firstIndex(of: period.id) ?? 0) + 1
+    let which = periodsExpected > 1 ? "period \(number)/\(periodsExpected) · " : ""
     let phase = share >= 1 ? "closing" : "\(Int(share * 100)) %"
     let first = moment.organics.medianFirstMilliseconds.map { "\($0) ms" } ?? "-"
-    return "[\(bar)] \(phase) · settled \(record.settledCount)/\(record.planned) · "
+    return "[\(bar)] \(which)\(phase) · settled \(record.settledCount)/\(record.planned) · "
       + "\(moment.tokensPerSecond) tokens/s · organics \(moment.organics.done)/"
       + "\(moment.organics.submitted), first token \(first) · checks \(moment.report.checks["judged"] ?? "0")"
   }

@@ -67,6 +67,9 @@ enum ReplayCommand {
 /// What Redis keeps of published results.
 @IO
 final class PublishedResults {
+  /// What is said when Redis keeps the same.
+  static let agrees = "Redis agrees"
+
   private let queue: JobQueue
 
   /// - Throws: `Failure` when the settings name no address.
@@ -98,7 +101,7 @@ final class PublishedResults {
       return error.isTransient ? "Redis cannot be reached" : "Redis: \(error.message)"
     }
     if let difference { throw ExportError("period \(period) in Redis: \(difference)") }
-    return "Redis agrees"
+    return Self.agrees
   }
 
   /// What differs in the current weights and what stands beside them, when they are of this period.

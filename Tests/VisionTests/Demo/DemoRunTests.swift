@@ -93,6 +93,7 @@ struct DemoRunTests {
     let checks = try #require(output.firstMatch(of: /checks (\d+) judged, .*; (\d+) of (\d+) claims/))
     #expect(Int(checks.1) ?? 0 > 0)
     #expect((1...(Int(checks.3) ?? 0)).contains(Int(checks.2) ?? 0))
+    #expect(output.contains("replay: 1 of 1 periods bit-equal"))
     // Ten seconds are too short to tell miners apart; all else holds.
     let problems = output.split(separator: "\n").filter { $0.hasPrefix("PROBLEM") }
       .filter { !$0.contains("rank correlation") && !$0.contains("earns no less") }

@@ -12,7 +12,7 @@ let settings: [SwiftSetting] = [
 let scripts = [
   "append", "cancel", "checkpoint", "claim", "claim_check", "close_period", "deregister", "expire",
   "inspect", "lead", "note_check", "open_period", "pause", "prelude", "recover", "release", "renew", "revive",
-  "schedule", "settle", "settle_check", "submit", "sweep",
+  "route", "schedule", "settle", "settle_check", "submit", "sweep",
 ]
 
 /// A library in `Sources/<folder>` and, beside it in `Main/`, the few lines that make it a program.
@@ -53,7 +53,8 @@ let package = Package(
     + service("Vision", program: "vision", also: ["Aggregator"])
     + [
       .executableTarget(
-        name: "vision-bench", dependencies: ["Common"], path: "Benchmarks", swiftSettings: settings),
+        name: "vision-bench", dependencies: ["Common", "Workers"], path: "Benchmarks", swiftSettings: settings
+      ),
       .executableTarget(
         name: "ProcessFixture", dependencies: ["Common"], path: "Tests/ProcessFixture",
         swiftSettings: settings),
@@ -73,6 +74,9 @@ let package = Package(
         swiftSettings: settings)
     }
     + [
-      .testTarget(name: "TidyTests", swiftSettings: settings)
+      .testTarget(
+        name: "BenchmarksTests", dependencies: ["Common", "Workers", "vision-bench"],
+        swiftSettings: settings),
+      .testTarget(name: "TidyTests", swiftSettings: settings),
     ]
 )

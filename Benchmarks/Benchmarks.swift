@@ -20,17 +20,26 @@ enum Benchmarks {
       Setting("json", .boolean, default: "false", help: "One JSON object for each row instead of a table."),
       Setting("seconds", .decimal(0.2...60), default: "2", help: "Length of one measurement, in seconds."),
       Setting(
+        "seeds", .string(maxBytes: 40), default: "101-120",
+        help: "router: the first and the last seed; the router was tuned on 1-20."),
+      Setting(
+        "write", .boolean, default: "false",
+        help: "router: put the table into docs/ROUTING.md and draw docs/routing.svg."),
+      Setting(
         "server-core", .integer(0...1023), default: "0",
         help: "The core of Redis and of the servers that answer; this program should run on another."),
     ],
     positionals: [
       .init(
-        "name", help: "What to run, all by default: " + entries.map(\.name).joined(separator: ", ") + ".",
+        "name",
+        help: "What to run, all by default: " + entries.map(\.name).joined(separator: ", ")
+          + ". Alone: router, the simulation of the choice of miners.",
         isOptional: true, isRepeated: true)
     ])
 
   @IO static func run(_ context: ServiceContext) async throws -> ExitCode {
     let names = context.settings.arguments
+    if names == ["router"] { return try RouterBench.run(context, show: show) }
     let known = Set(entries.map(\.name))
     if let unknown = names.first(where: { !known.contains($0) }) {
       complain("vision-bench: no benchmark '\(unknown.prefix(40))'\n")

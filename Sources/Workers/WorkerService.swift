@@ -13,6 +13,7 @@ public final class WorkerService {
   private let handler: QueryHandler
   private let keeper: LeaseKeeper
   private let snapshots: SnapshotCache
+  private let routing: MinerRouting
   private let room: CheckRoom
   private let clock = RedisClock()
   private let recoverer: Recoverer
@@ -49,16 +50,21 @@ public final class WorkerService {
     room = CheckRoom(queue: queue, bytesMax: settings.int("check-bytes-max"))
     recoverer = Recoverer(queue: queue, graceMilliseconds: allLeases.max() ?? 0)
     listener = MarkerListener(redis: markersRedis, keys: keys, worker: worker)
+    var tuning = RouterTuning()
+    tuning.hedgeShare = settings.double("hedge-share")
+    routing = MinerRouting(queue: queue, worker: worker, snapshots: snapshots, tuning: tuning)
     var limits = AttemptRun.Limits()
     limits.responseBytesMax = settings.int("response-bytes-max")
     handler = QueryHandler(
       parts: .init(
         queue: queue, client: client, snapshots: snapshots, keeper: keeper, settler: Settler(queue: queue),
         writer: ReplyWriter(queue: queue, replyBytesMax: settings.int("reply-bytes-max")), room: room,
-        clock: clock, corpus: corpus, bearer: settings.secret("miner-token"),
+        routing: routing, clock: clock, corpus: corpus, bearer: settings.secret("miner-token"),
         limits: limits, leases: leases))
     let slots = Slots(total: settings.int("slots"), reservedShare: settings.double("reserved-share"))
-    claimer = Claimer(queue: queue, worker: worker, clock: clock, slots: slots, leases: leases)
+    claimer = Claimer(
+      queue: queue, worker: worker, clock: clock, slots: slots,
+      floor: SyntheticFloor(share: settings.double("synthetic-share")), leases: leases)
     queries = settings.string("lanes") != "check"
     let parts = CheckLane.Parts(
       queue: queue, client: client, snapshots: snapshots, keeper: keeper, clock: clock, worker: worker,
@@ -94,6 +100,7 @@ public final class WorkerService {
       IO.task { @IO in await self.keeper.run(until: self.finished) },
       IO.task { @IO in await self.recoverer.run(until: self.context.stopping) },
       IO.task { @IO in await self.refresh() },
+      IO.task { @IO in if self.queries { await self.routing.run(until: self.finished) } },
       IO.task { @IO in
         await self.listener.run(until: self.context.stopping, lanes: self.markers, handle: self.handle)
       },

@@ -10,6 +10,12 @@ public enum WorkerSettings {
       "reserved-share", .decimal(0.2...1), default: "0.2",
       help: "Share of the slots that only users' requests may take; 1 serves users only."),
     Setting(
+      "synthetic-share", .decimal(0...0.5), default: "0.1",
+      help: "Least share of the jobs of an hour that are synthetics while any are due, also under load."),
+    Setting(
+      "hedge-share", .decimal(0...0.5), default: "0.05",
+      help: "Second requests beside silent miners, as a share of users' requests; 0 makes none."),
+    Setting(
       "organic-lease-ms", .milliseconds(1_000...600_000), default: "6000",
       help: "After this time without a heartbeat a user's request is given to another worker."),
     Setting(

@@ -154,7 +154,7 @@ extension JobQueue {
   ///   - syntheticMax: the most synthetics among them.
   public func claim(
     worker: String, request: Int, nonce: String, organicMax: Int, syntheticMax: Int,
-    organicLeaseMilliseconds: Int, syntheticLeaseMilliseconds: Int
+    organicLeaseMilliseconds: Int, syntheticLeaseMilliseconds: Int, keptForSynthetics: Int = 0
   ) async throws(RedisError) -> ClaimResult {
     let reply = try await run(.claim) { command in
       command.add(worker)
@@ -164,6 +164,7 @@ extension JobQueue {
       command.add(syntheticMax)
       command.add(organicLeaseMilliseconds)
       command.add(syntheticLeaseMilliseconds)
+      command.add(keptForSynthetics)
     }
     guard let items = reply.elements, items.count >= 2, items.count % 8 == 2,
       let now = items[0].int, let next = items[1].int

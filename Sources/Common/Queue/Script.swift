@@ -4,7 +4,7 @@ import Foundation
 /// gives its guarantee, keys, arguments and result.
 public enum Script: String, CaseIterable, Sendable {
   case submit, claim, append, settle, renew, release, recover, cancel, expire
-  case lead, deregister, schedule, sweep, pause, revive, checkpoint, inspect
+  case lead, deregister, schedule, sweep, pause, revive, checkpoint, inspect, route
   case openPeriod = "open_period"
   case closePeriod = "close_period"
   case claimCheck = "claim_check"
@@ -48,6 +48,7 @@ public enum Script: String, CaseIterable, Sendable {
     case .pause: bytes = PackageResources.pause_lua
     case .revive: bytes = PackageResources.revive_lua
     case .inspect: bytes = PackageResources.inspect_lua
+    case .route: bytes = PackageResources.route_lua
     case .checkpoint: bytes = PackageResources.checkpoint_lua
     case .openPeriod: bytes = PackageResources.open_period_lua
     case .closePeriod: bytes = PackageResources.close_period_lua

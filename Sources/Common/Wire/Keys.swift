@@ -64,8 +64,6 @@ public struct Keys: Sendable, Equatable {
     case wakeCheck = "wake:check"
     /// Only in builds of the scripts for tests: the clock, in ms.
     case testClock = "test:clock"
-    /// What workers learned about miners.
-    case route
   }
 
   /// A key with a fixed name.
@@ -84,6 +82,10 @@ public struct Keys: Sendable, Equatable {
   public func period(_ period: PeriodID) -> String { prefix + "period:\(period)" }
   /// Volumes tested and used in a period, by task and miner.
   public func volume(_ period: PeriodID) -> String { prefix + "period:\(period):volume" }
+  /// What workers know of a task's miners, by worker.
+  public func route(_ task: String) -> String { prefix + "route:" + task }
+  /// Running means of the verdicts of a task, by miner.
+  public func quality(_ task: String) -> String { prefix + "quality:" + task }
   /// A worker's heartbeat.
   public func worker(_ id: String) -> String { prefix + "worker:" + id }
   /// The marker that wakes one worker.

@@ -18,6 +18,7 @@ final class Claimer {
   var start: (Grant) -> Void = { _ in }
   /// Slots, taken when a job starts.
   private(set) var slots: Slots
+  private var floor: SyntheticFloor
   private var request = 0
   private var poked = Signal()
   /// The last claim may have left work behind.
@@ -32,13 +33,14 @@ final class Claimer {
   private(set) var claimedCount = 0
 
   init(
-    queue: JobQueue, worker: String, clock: RedisClock, slots: Slots,
+    queue: JobQueue, worker: String, clock: RedisClock, slots: Slots, floor: SyntheticFloor,
     leases: (organic: Int, synthetic: Int)
   ) {
     self.queue = queue
     self.worker = worker
     self.clock = clock
     self.slots = slots
+    self.floor = floor
     self.leases = leases
   }
 
@@ -72,15 +74,19 @@ final class Claimer {
     request += 1
     let organicMax = min(100, slots.organicRoom)
     let syntheticMax = min(100, slots.syntheticRoom)
+    let areDue = nextDue.map { $0 <= clock.nowMilliseconds } ?? false
+    let kept = floor.kept(slots, areDue: areDue, at: Monotonic.now())
     let result = try await queue.claim(
       worker: worker, request: request, nonce: Nonce.make(), organicMax: organicMax,
       syntheticMax: syntheticMax, organicLeaseMilliseconds: leases.organic,
-      syntheticLeaseMilliseconds: leases.synthetic)
+      syntheticLeaseMilliseconds: leases.synthetic, keptForSynthetics: min(kept, organicMax))
     clock.observe(nowMilliseconds: result.nowMilliseconds)
     nextDue = result.nextDueMilliseconds
     claimedCount += result.grants.count
     let organics = result.grants.count { $0.kind == .organic }
-    mayHaveMore = result.grants.count >= organicMax || organics >= organicMax
+    floor.started(
+      organics: organics, synthetics: result.grants.count - organics, at: Monotonic.now())
+    mayHaveMore = result.grants.count >= organicMax || (organics > 0 && organics >= organicMax - kept)
     if let nextDue, nextDue <= result.nowMilliseconds, syntheticMax > 0 { mayHaveMore = true }
     for grant in result.grants {
       slots.take(isOrganic: grant.kind == .organic)

@@ -20,6 +20,11 @@ struct AttemptResult {
   /// How long the miner asks to be left alone, in seconds.
   var retryAfterSeconds: Int?
 
+  /// Whether another miner may be asked: this one failed before it had sent any content.
+  var mayBeTriedElsewhere: Bool {
+    (outcome.counter == .failure || outcome.counter == .rateLimit) && firstContentMilliseconds == nil
+  }
+
   /// The outcome that an HTTP status means when it is not a success.
   static func outcome(status: Int) -> Outcome {
     switch status {

@@ -35,6 +35,11 @@ final class AttemptRun: TransferHandler {
   private var isStream = false
   private var isDone = false
   private var firstContentAt: Monotonic?
+  private var startedAt: Monotonic?
+  /// What came before the first content: the user sees nothing until it is sure whose answer it is.
+  private var held: [UInt8] = []
+  /// Called once, with the first content. Returns whether this answer is wanted.
+  var onFirstContent: (() -> Bool)?
 
   init(
     task: TaskConfig, parameters: QueryParameters, limits: Limits, keepsAnswer: Bool,
@@ -51,6 +56,26 @@ final class AttemptRun: TransferHandler {
   /// Whether valid content came.
   var hasContent: Bool { firstContentAt != nil }
 
+  /// From the start to the first content; nil before.
+  var firstContentMilliseconds: Int? {
+    guard let startedAt else { return nil }
+    return firstContentAt?.milliseconds(since: startedAt)
+  }
+
+  /// How long it has been without content.
+  func waitingMilliseconds(at now: Monotonic) -> Int { startedAt.map { now.milliseconds(since: $0) } ?? 0 }
+
+  /// Since the first content; nil before.
+  func flowingMilliseconds(at now: Monotonic) -> Int? { firstContentAt.map { now.milliseconds(since: $0) } }
+
+  /// Mean time for four characters, about a token, since the first content, ms; nil before it, and for
+  /// what does not stream.
+  func paceMilliseconds(at now: Monotonic) -> Double? {
+    guard isStream, let firstContentAt else { return nil }
+    let elapsed = Double(now.nanoseconds - firstContentAt.nanoseconds) / 1_000_000
+    return elapsed / max(1, Double(result.units) / 4)
+  }
+
   /// Sends the request and waits for the end of the answer.
   /// - Parameter totalMilliseconds: the time left; at most the task's own total.
   func run(_ request: HTTPRequest, client: HTTPClient, totalMilliseconds: Int) async -> AttemptResult {
@@ -60,11 +85,13 @@ final class AttemptRun: TransferHandler {
       firstContentMilliseconds: min(total, task.timeouts.firstContentMilliseconds),
       stallMilliseconds: task.timeouts.stallMilliseconds, totalMilliseconds: total)
     let started = Monotonic.now()
+    startedAt = started
     transfer = client.start(
       request, timeouts: timeouts, limits: HTTPLimits(responseBytesMax: limits.responseBytesMax),
       handler: self)
     await ended.wait()
     transfer = nil
+    onFirstContent = nil
     result.firstContentMilliseconds = firstContentAt.map { $0.milliseconds(since: started) }
     return result
   }
@@ -86,10 +113,7 @@ final class AttemptRun: TransferHandler {
     if isStream {
       receiveEvents(bytes)
     } else if head?.status == 200 {
-      if !task.streams, firstContentAt == nil {
-        firstContentAt = Monotonic.now()
-        transfer.contentArrived()
-      }
+      if !task.streams, firstContentAt == nil { beginContent() }
       body.append(contentsOf: bytes)
     } else if body.count < 4096 {
       body.append(contentsOf: bytes.prefix(4096))
@@ -103,7 +127,25 @@ final class AttemptRun: TransferHandler {
     } catch {
       end(as: .malformed, "an event of the stream is too large")
     }
-    if !piece.isEmpty { relay?(piece) }
+    pass(piece)
+  }
+
+  /// Content comes for the first time.
+  private func beginContent() {
+    firstContentAt = Monotonic.now()
+    transfer?.contentArrived()
+    if onFirstContent?() == false { end(as: .cancelled, "") }
+  }
+
+  /// Relays a piece of the stream; until the first content it is kept, as far as events are.
+  private func pass(_ piece: [UInt8]) {
+    guard let relay, !piece.isEmpty else { return }
+    guard hasContent else {
+      if held.count + piece.count <= limits.eventBytesMax { held += piece }
+      return
+    }
+    relay(held.isEmpty ? piece : held + piece)
+    held = []
   }
 
   private func receiveEvent(_ data: UnsafeRawBufferPointer, _ piece: inout [UInt8]) {
@@ -116,8 +158,8 @@ final class AttemptRun: TransferHandler {
     switch chunk.kind {
     case .content:
       if firstContentAt == nil {
-        firstContentAt = Monotonic.now()
-        transfer?.contentArrived()
+        beginContent()
+        guard verdict == nil else { return }
       }
       result.units += chunk.codePoints
       result.contentChunks += 1
@@ -194,7 +236,7 @@ final class AttemptRun: TransferHandler {
     } catch {
       verdict = .malformed
     }
-    if !piece.isEmpty { relay?(piece) }
+    pass(piece)
     guard verdict == nil else { return }
     guard result.units > 0 else {
       verdict = .malformed

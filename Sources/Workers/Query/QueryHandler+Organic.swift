@@ -50,55 +50,62 @@ extension QueryHandler {
   }
 
   private func serve(_ grant: Grant, _ serving: OrganicServing) async {
-    while let (target, left) = nextAttempt(grant, serving) {
-      let (result, body) = await attempt(
-        grant, target, serving.parameters, reply: serving.reply, totalMilliseconds: left)
-      guard goesOn(grant, serving, target, result, body) else { break }
+    parts.routing.requested()
+    while let target = nextTarget(
+      grant, serving, isAllowed: { $0.attempts.isEmpty || parts.routing.mayRetry() })
+    {
+      let ends = await ask(grant, serving, target)
+      for end in OrganicEnd.inOrder(ends) { note(grant, serving, end) }
+      guard let last = serving.last, last.mayBeTriedElsewhere else { break }
     }
     await finish(grant, serving)
   }
 
-  /// The miner to ask next and the time left, in milliseconds; nil when there is none.
-  private func nextAttempt(_ grant: Grant, _ serving: OrganicServing) -> (QueryHandler.Target, left: Int)? {
-    let left = millisecondsLeft(grant)
-    guard serving.attempts.count < QueryHandler.attemptsMax, left > 0 else { return nil }
-    let candidates = routable(serving.period, serving.taskIndex)
-    guard
-      let choice = router.choose(
-        task: grant.task, candidates: candidates, tried: serving.tried, now: Monotonic.now(),
-        random: &random)
-    else { return nil }
-    serving.tried.insert(choice.hotkey)
-    router.began(task: grant.task, hotkey: choice.hotkey)
-    return (Target(period: serving.period, taskIndex: serving.taskIndex, miner: choice.miner), left)
-  }
-
-  /// Notes what an attempt came to, and says whether another miner should be asked.
-  private func goesOn(
-    _ grant: Grant, _ serving: OrganicServing, _ target: Target, _ result: AttemptResult, _ body: [UInt8]
-  ) -> Bool {
-    router.ended(
-      task: grant.task, hotkey: target.record.hotkey, outcome: result.outcome,
-      firstContentMilliseconds: result.firstContentMilliseconds,
-      retryAfterSeconds: result.retryAfterSeconds, now: Monotonic.now())
-    note(result, task: grant.task)
-    serving.last = result
-    serving.uid = target.record.uid
-    serving.attempts.append(target.entry(grant, result, settles: false))
-    if let answer = result.answer {
-      serving.sample = parts.room.sample(target.task, request: body, answer: answer)
+  /// Asks a miner, and a second one beside it when it is silent for long. Returns how the attempts ended.
+  private func ask(_ grant: Grant, _ serving: OrganicServing, _ target: Target) async -> [OrganicEnd] {
+    let race = OrganicRace(reply: serving.reply)
+    let timer = parts.routing.hedgeMilliseconds(target.task).map { milliseconds in
+      EventLoop.shared.after(milliseconds: milliseconds) {
+        guard race.isOpen,
+          let other = self.nextTarget(grant, serving, isAllowed: { _ in self.parts.routing.mayHedge() })
+        else { return }
+        race.second = IO.task { @IO in await self.attempt(grant, serving, other, race) }
+      }
     }
-    let mayRetry = result.outcome.counter == .failure || result.outcome.counter == .rateLimit
-    return mayRetry && result.firstContentMilliseconds == nil
+    let first = await attempt(grant, serving, target, race)
+    timer?.cancel()
+    guard let second = race.second else { return [first] }
+    return [first, await second.value]
   }
 
-  /// The miners that claim capacity for a task.
-  private func routable(_ period: LoadedPeriod, _ task: Int) -> [Router.Candidate] {
-    let capacities = period.snapshot.capacities[task]
-    return period.snapshot.miners.indices.compactMap { miner in
-      guard capacities[miner] > 0 else { return nil }
-      return Router.Candidate(
-        miner: miner, hotkey: period.snapshot.miners[miner].hotkey, capacity: capacities[miner])
+  private func attempt(
+    _ grant: Grant, _ serving: OrganicServing, _ target: Target, _ race: OrganicRace
+  ) async -> OrganicEnd {
+    let (result, body) = await attempt(
+      grant, target, serving.parameters, race: race, totalMilliseconds: millisecondsLeft(grant))
+    race.leave()
+    return OrganicEnd(target: target, result: result, body: body)
+  }
+
+  /// The miner to ask next; nil when there is none, or no time, or no leave.
+  private func nextTarget(
+    _ grant: Grant, _ serving: OrganicServing, isAllowed: (OrganicServing) -> Bool
+  ) -> Target? {
+    guard serving.tried.count < QueryHandler.attemptsMax, millisecondsLeft(grant) > 0 else { return nil }
+    let choice = parts.routing.choose(serving.period, taskIndex: serving.taskIndex, tried: serving.tried)
+    guard let choice, isAllowed(serving) else { return nil }
+    serving.tried.insert(choice.hotkey)
+    return Target(period: serving.period, taskIndex: serving.taskIndex, miner: choice.miner)
+  }
+
+  /// Notes what an attempt came to.
+  private func note(_ grant: Grant, _ serving: OrganicServing, _ end: OrganicEnd) {
+    note(end.result, task: grant.task)
+    serving.last = end.result
+    serving.uid = end.target.record.uid
+    serving.attempts.append(end.target.entry(grant, end.result, settles: false))
+    if let answer = end.result.answer {
+      serving.sample = parts.room.sample(end.target.task, request: end.body, answer: answer)
     }
   }
 
@@ -173,30 +180,5 @@ extension QueryHandler {
       Settlement(
         id: grant.id, token: grant.token, state: ending.state, attempts: attempts, sample: sample,
         last: last))
-  }
-}
-
-/// A user's request on its way: what all its attempts share. An object, so that the tasks that wait for
-/// thousands of answers hold one pointer each instead of copies.
-@IO
-private final class OrganicServing {
-  let period: LoadedPeriod
-  let taskIndex: Int
-  let parameters: QueryParameters
-  let reply: ReplyWriter.Reply
-  var attempts: [SettledAttempt] = []
-  /// Hotkeys of the miners that were asked.
-  var tried: Set<String> = []
-  /// What the latest attempt came to, and its miner.
-  var last: AttemptResult?
-  var uid: Int?
-  /// What a checking server may be shown.
-  var sample: Sample?
-
-  init(period: LoadedPeriod, taskIndex: Int, parameters: QueryParameters, reply: ReplyWriter.Reply) {
-    self.period = period
-    self.taskIndex = taskIndex
-    self.parameters = parameters
-    self.reply = reply
   }
 }

@@ -12,6 +12,7 @@ final class QueryHandler {
     let settler: Settler
     let writer: ReplyWriter
     let room: CheckRoom
+    let routing: MinerRouting
     let clock: RedisClock
     let corpus: Corpus
     let bearer: Redacted?
@@ -25,9 +26,9 @@ final class QueryHandler {
   static let postponeMilliseconds = 1_000
 
   let parts: Parts
-  var router = Router()
   var random = SeededRandom(seed: .random(in: 0 ... .max))
-  private var running: [String: AttemptRun] = [:]
+  /// Attempts under way, by the token of their job.
+  private var running: [String: [AttemptRun]] = [:]
   /// Set when the worker stops and its time to finish is over.
   private var isAborting = false
   private(set) var figures = WorkerFigures()
@@ -47,13 +48,17 @@ final class QueryHandler {
   }
 
   private func leaseEnded(_ grant: Grant, _ result: LeaseResult) {
-    running[grant.token]?.cancel(as: result == .cancelled ? .cancelled : .interrupted)
+    stop(grant.token, as: result == .cancelled ? .cancelled : .interrupted)
+  }
+
+  private func stop(_ token: String, as outcome: Outcome) {
+    for run in running[token] ?? [] { run.cancel(as: outcome) }
   }
 
   /// Ends all attempts, so that jobs are handed back.
   func abort() {
     isAborting = true
-    for run in running.values { run.cancel(as: .interrupted) }
+    for token in running.keys { stop(token, as: .interrupted) }
   }
 
   // MARK: synthetics
@@ -68,7 +73,7 @@ final class QueryHandler {
     let target = Target(period: period, taskIndex: index, miner: job.miner)
     let query = SyntheticQuery(corpus: parts.corpus)
     let parameters = query.parameters(target.task, job: job, seed: period.seed)
-    let (result, body) = await attempt(grant, target, parameters, reply: nil, totalMilliseconds: .max)
+    let (result, body) = await attempt(grant, target, parameters, race: nil, totalMilliseconds: .max)
     guard result.outcome.counter != .none else { return await release(grant) }
     var settlement = Settlement(
       id: grant.id, token: grant.token, state: result.outcome == .ok ? .done : .failed,
@@ -120,37 +125,42 @@ final class QueryHandler {
 
   /// Asks one miner. Returns what came of it and the request's body.
   func attempt(
-    _ grant: Grant, _ target: Target, _ parameters: QueryParameters, reply: ReplyWriter.Reply?,
+    _ grant: Grant, _ target: Target, _ parameters: QueryParameters, race: OrganicRace?,
     totalMilliseconds: Int
   ) async -> (AttemptResult, [UInt8]) {
     let body = RequestBuilder.body(target.task, parameters)
-    guard let run = begin(grant, target, parameters, reply) else {
+    guard let run = begin(grant, target, parameters, race) else {
       return (AttemptResult(outcome: .interrupted), body)
     }
     let request = RequestBuilder.request(
       target.task, address: target.record.address, body: body, bearer: parts.bearer)
     let result = await run.run(request, client: parts.client, totalMilliseconds: totalMilliseconds)
+    parts.routing.ended(run, result)
     return (result, body)
   }
 
   /// An attempt that can be cancelled from now on; nil while the worker stops.
   private func begin(
-    _ grant: Grant, _ target: Target, _ parameters: QueryParameters, _ reply: ReplyWriter.Reply?
+    _ grant: Grant, _ target: Target, _ parameters: QueryParameters, _ race: OrganicRace?
   ) -> AttemptRun? {
     guard !isAborting else { return nil }
-    let relay: (([UInt8]) -> Void)? = reply.map { reply in
-      { [writer = parts.writer] piece in writer.write(piece, to: reply) }
+    let relay: (([UInt8]) -> Void)? = race.map { race in
+      { [writer = parts.writer] piece in writer.write(piece, to: race.reply) }
     }
     let run = AttemptRun(
       task: target.task, parameters: parameters, limits: parts.limits,
       keepsAnswer: parts.room.hasRoom(target.task), relay: relay)
-    running[grant.token] = run
-    reply?.onRefusal = { [weak run] result in
-      switch result {
-      case .cancelled: run?.cancel(as: .cancelled)
-      default: run?.cancel(as: .interrupted)
-      }
+    running[grant.token, default: []].append(run)
+    race?.reply.onRefusal = { [weak self] result in
+      self?.stop(grant.token, as: result == .cancelled ? .cancelled : .interrupted)
     }
+    race?.enter(run)
+    run.onFirstContent = { [weak run, routing = parts.routing] in
+      guard let run else { return false }
+      routing.answered(run)
+      return race?.claim(run) ?? true
+    }
+    parts.routing.began(run, task: target.task.name, hotkey: target.record.hotkey)
     return run
   }
 

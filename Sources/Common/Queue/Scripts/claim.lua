@@ -6,11 +6,13 @@
 -- KEYS organic, organic:deadline, due, lease, wake:organic, wake:due, paused, ledger, counts, pace
 -- ARGS 1 worker id  2 request number  3 nonce of this claim  4 most jobs in all, thus most organics (0…100)
 --      5 most synthetics among them (0…100)  6 organic lease, ms  7 synthetic lease, ms
+--      8 jobs of 4 that organics leave to synthetics (0…100)
 -- RETURNS {now ms, next due ms or -1, id, token, kind, task, attempt, deadline ms or '', stream flag or '',
 --   payload or '', …}
 local worker, request, nonce = take(), take(), take()
 local organic_max, synthetic_max = math.min(take_int(), 100), math.min(take_int(), 100)
 local organic_lease, synthetic_lease = take_int(), take_int()
+local kept = math.max(0, take_int())
 local now = now_ms()
 local worker_hash = worker_key(worker)
 local reply = {now, -1}
@@ -46,7 +48,7 @@ end
 
 local function claim_organics()
   if organic_max <= 0 or redis.call('SISMEMBER', paused_key, 'organic') == 1 then return end
-  local ids = redis.call('ZRANGE', organic_key, 0, organic_max - 1)
+  local ids = kept < organic_max and redis.call('ZRANGE', organic_key, 0, organic_max - kept - 1) or {}
   for _, id in ipairs(ids) do
     local hash = job_key(id)
     local job = try('HMGET', hash, 'state', 'task', 'deadline', 'stream') or {}

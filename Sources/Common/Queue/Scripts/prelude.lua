@@ -31,6 +31,8 @@ local function answer_key(id) return prefix .. 'answer:' .. id end
 local function check_key(task) return prefix .. 'check:' .. task end
 local function period_key(period) return prefix .. 'period:' .. period end
 local function volume_key(period) return prefix .. 'period:' .. period .. ':volume' end
+local function route_key(task) return prefix .. 'route:' .. task end
+local function quality_key(task) return prefix .. 'quality:' .. task end
 local function worker_key(worker) return prefix .. 'worker:' .. worker end
 local function worker_wake_key(worker) return prefix .. 'wake:worker:' .. worker end
 local function leader_key(role) return prefix .. 'leader:' .. role end

@@ -1,0 +1,74 @@
+import Common
+
+/// A user's request on its way: what all its attempts share. An object, so that the tasks that wait for
+/// thousands of answers hold one pointer each instead of copies.
+@IO
+final class OrganicServing {
+  let period: LoadedPeriod
+  let taskIndex: Int
+  let parameters: QueryParameters
+  let reply: ReplyWriter.Reply
+  /// Attempts that ended, in the order of the ledger.
+  var attempts: [SettledAttempt] = []
+  /// Hotkeys of the miners that were asked.
+  var tried: Set<String> = []
+  /// What the latest attempt came to, and its miner.
+  var last: AttemptResult?
+  var uid: Int?
+  /// What a checking server may be shown.
+  var sample: Sample?
+
+  init(period: LoadedPeriod, taskIndex: Int, parameters: QueryParameters, reply: ReplyWriter.Reply) {
+    self.period = period
+    self.taskIndex = taskIndex
+    self.parameters = parameters
+    self.reply = reply
+  }
+}
+
+/// Attempts for one request that run beside each other: the first one with content is the answer, and the
+/// others are given up.
+@IO
+final class OrganicRace {
+  let reply: ReplyWriter.Reply
+  private var runs: [AttemptRun] = []
+  private var winner: AttemptRun?
+  private var isLeft = false
+  /// The attempt that began beside the first one.
+  var second: Task<OrganicEnd, Never>?
+
+  init(reply: ReplyWriter.Reply) { self.reply = reply }
+
+  /// Whether another attempt makes sense: no content came, and none of them ended.
+  var isOpen: Bool { winner == nil && !isLeft }
+
+  /// An attempt takes part.
+  func enter(_ run: AttemptRun) { runs.append(run) }
+
+  /// An attempt ended.
+  func leave() { isLeft = true }
+
+  /// The first content of an attempt came. Returns whether it is the answer.
+  func claim(_ run: AttemptRun) -> Bool {
+    if let winner { return winner === run }
+    winner = run
+    for other in runs where other !== run { other.cancel(as: .cancelled) }
+    return true
+  }
+}
+
+/// How one attempt for a user's request ended.
+struct OrganicEnd {
+  let target: QueryHandler.Target
+  let result: AttemptResult
+  let body: [UInt8]
+
+  /// The attempt that decides how the request ended comes last: the one with content, else one that was ended
+  /// from outside, for the user left or the worker stops.
+  static func inOrder(_ ends: [OrganicEnd]) -> [OrganicEnd] { ends.sorted { $0.rank < $1.rank } }
+
+  private var rank: Int {
+    if result.firstContentMilliseconds != nil { return 2 }
+    return result.outcome.counter == .none ? 1 : 0
+  }
+}

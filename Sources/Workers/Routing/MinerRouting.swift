@@ -1,0 +1,173 @@
+import Common
+
+/// The router at work: what this worker's attempts show goes in, and once a second the workers tell each
+/// other what they know.
+@IO
+final class MinerRouting {
+  /// Between two exchanges, ms.
+  static let intervalMilliseconds = 1_000
+  /// How long a report is read, ms: three lost exchanges are no news.
+  static let lifeMilliseconds = 4_000
+  /// Between two looks at the volumes of the period that were used, ms.
+  static let volumesMilliseconds = 5_000
+  /// An answer flows for so long before its pace says anything, ms.
+  static let flowMilliseconds = 1_000
+
+  private struct UnderWay {
+    let task: String
+    let hotkey: String
+    let run: AttemptRun
+  }
+
+  private let queue: JobQueue
+  private let worker: String
+  private let snapshots: SnapshotCache
+  private(set) var router: Router
+  private var random = SeededRandom(seed: .random(in: 0 ... .max))
+  private var underWay: [ObjectIdentifier: UnderWay] = [:]
+  private var verdictsKnown: [String: String] = [:]
+  private var volumes: (used: [String: [Int: Int]], gone: Set<Int>) = ([:], [])
+  private var volumesPeriod: PeriodID?
+  private var volumesAt: Monotonic?
+
+  init(queue: JobQueue, worker: String, snapshots: SnapshotCache, tuning: RouterTuning = RouterTuning()) {
+    self.queue = queue
+    self.worker = worker
+    self.snapshots = snapshots
+    router = Router(tuning)
+  }
+
+  // MARK: decisions
+
+  /// The miner to ask next for a user's request; nil when none is left.
+  func choose(_ period: LoadedPeriod, taskIndex: Int, tried: Set<String>) -> Router.Candidate? {
+    router.choose(
+      task: period.snapshot.tasks[taskIndex].name, candidates: candidates(period, taskIndex), tried: tried,
+      now: Monotonic.now(), random: &random)
+  }
+
+  /// The miners that claim capacity for a task, with what is left of it.
+  private func candidates(_ period: LoadedPeriod, _ task: Int) -> [Router.Candidate] {
+    let snapshot = period.snapshot
+    let isKnown = volumesPeriod == snapshot.id
+    let used = isKnown ? volumes.used[snapshot.tasks[task].name] ?? [:] : [:]
+    let gone = isKnown ? volumes.gone : []
+    return snapshot.miners.indices.compactMap { miner in
+      let capacity = snapshot.capacities[task][miner]
+      guard capacity > 0, !gone.contains(miner) else { return nil }
+      return Router.Candidate(
+        miner: miner, hotkey: snapshot.miners[miner].hotkey,
+        capacity: capacity - Double(used[miner] ?? 0) / 1000)
+    }
+  }
+
+  /// A user's request is served for the first time.
+  func requested() { router.requested() }
+
+  /// Takes leave to ask another miner after a failure.
+  func mayRetry() -> Bool { router.mayRetry(at: Monotonic.now()) }
+
+  /// Takes leave to ask a second miner beside a silent one.
+  func mayHedge() -> Bool { router.mayHedge(at: Monotonic.now()) }
+
+  /// How long a miner may be silent before a second one is asked, ms; nil when none is. An answer that does
+  /// not stream takes as long as it takes.
+  func hedgeMilliseconds(_ task: TaskConfig) -> Int? {
+    task.streams ? router.hedgeMilliseconds(task: task.name) : nil
+  }
+
+  // MARK: evidence
+
+  /// An attempt begins.
+  func began(_ run: AttemptRun, task: String, hotkey: String) {
+    underWay[ObjectIdentifier(run)] = UnderWay(task: task, hotkey: hotkey, run: run)
+    router.began(task: task, hotkey: hotkey)
+  }
+
+  /// An attempt's first content came.
+  func answered(_ run: AttemptRun) {
+    guard let known = underWay[ObjectIdentifier(run)], let first = run.firstContentMilliseconds else {
+      return
+    }
+    router.answered(
+      task: known.task, hotkey: known.hotkey, firstContentMilliseconds: first, now: Monotonic.now())
+  }
+
+  /// An attempt ended.
+  func ended(_ run: AttemptRun, _ result: AttemptResult) {
+    guard let known = underWay.removeValue(forKey: ObjectIdentifier(run)) else { return }
+    let end = Router.End(
+      outcome: result.outcome, firstContentMilliseconds: result.firstContentMilliseconds,
+      paceMilliseconds: run.paceMilliseconds(at: Monotonic.now()),
+      retryAfterSeconds: result.retryAfterSeconds)
+    router.ended(task: known.task, hotkey: known.hotkey, end, now: Monotonic.now())
+  }
+
+  /// What attempts under way show: a miner that is silent, or slow, is known before its timeout.
+  private func observe(at now: Monotonic) {
+    for known in underWay.values {
+      if let flowing = known.run.flowingMilliseconds(at: now) {
+        guard flowing >= MinerRouting.flowMilliseconds, let pace = known.run.paceMilliseconds(at: now) else {
+          continue
+        }
+        router.flows(task: known.task, hotkey: known.hotkey, paceMilliseconds: pace, now: now)
+      } else {
+        let waiting = known.run.waitingMilliseconds(at: now)
+        router.waits(task: known.task, hotkey: known.hotkey, milliseconds: waiting, now: now)
+      }
+    }
+  }
+
+  // MARK: exchange
+
+  /// Exchanges until `stopped` fires; then takes this worker's reports back.
+  func run(until stopped: Signal) async {
+    while !stopped.isFired {
+      await exchange()
+      await Pause.wait(milliseconds: MinerRouting.intervalMilliseconds, orUntil: stopped)
+    }
+    await exchange(leaving: true)
+  }
+
+  /// One exchange. Without Redis each worker goes by what it knows itself.
+  func exchange(leaving: Bool = false) async {
+    guard let period = snapshots.current else { return }
+    let now = Monotonic.now()
+    observe(at: now)
+    let tasks = period.snapshot.tasks.prefix(100).map(\.name)
+    let notices = tasks.map { task in
+      RouteNotice(
+        task: task,
+        report: leaving ? [] : MinerReportText.encode(router.report(task: task, now: now)),
+        verdictsKnown: verdictsKnown[task] ?? "")
+    }
+    do throws(RedisError) {
+      let news = try await queue.exchangeRoutes(
+        worker: worker, lifeMilliseconds: MinerRouting.lifeMilliseconds, notices)
+      for (task, news) in zip(tasks, news) { adopt(task, news) }
+      if !leaving { try await readVolumes(period.snapshot.id, at: now) }
+    } catch {
+      Log.shared.warning("routes cannot be exchanged", ["error": LoggedError(error)])
+    }
+  }
+
+  private func adopt(_ task: String, _ news: RouteNews) {
+    router.adopt(
+      task: task,
+      reports: news.reports.map { ($0.ageMilliseconds, MinerReportText.decode($0.bytes)) },
+      now: Monotonic.now())
+    for mean in news.means {
+      router.judged(task: task, hotkey: mean.hotkey, mean: mean.mean, verdicts: mean.verdicts)
+    }
+    verdictsKnown[task] = news.verdictsKnown
+  }
+
+  private func readVolumes(_ period: PeriodID, at now: Monotonic) async throws(RedisError) {
+    let isDue =
+      volumesPeriod != period
+      || volumesAt.map { now.milliseconds(since: $0) >= MinerRouting.volumesMilliseconds } ?? true
+    guard isDue else { return }
+    volumes = try await queue.usedVolumes(period)
+    (volumesPeriod, volumesAt) = (period, now)
+  }
+}

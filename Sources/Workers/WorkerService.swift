@@ -180,6 +180,7 @@ public final class WorkerService {
       "slots", String(queries ? claimer.slots.total : 0),
       "organics", String(claimer.slots.organics), "synthetics", String(claimer.slots.synthetics),
       "attempts", String(figures.attempts), "tokens", String(figures.tokens),
+      "miners_out", String(routing.outCount),
       "claim_age_ms", String(Monotonic.now().milliseconds(since: claimer.lastClaimAt)),
       "up_ms", String(Monotonic.now().milliseconds(since: started)),
     ] + (checks?.record() ?? [])

@@ -9,7 +9,7 @@
 /// | refused | no connection, or HTTP 4xx other than 429, or a redirect | 500 |
 /// | truncated | the connection ended before the answer did | 500 |
 /// | malformed | bytes that are no valid answer, or one above the size cap | 500 |
-/// | cancelled | the user left | nothing |
+/// | cancelled | the user left, or another miner that was asked beside it answered first | nothing |
 /// | interrupted | our worker or Redis failed in mid-answer | nothing |
 public enum Outcome: String, Sendable, Codable, CaseIterable {
   /// A complete, valid answer.
@@ -32,7 +32,7 @@ public enum Outcome: String, Sendable, Codable, CaseIterable {
   case truncated
   /// The answer is not valid, or too large.
   case malformed
-  /// The user no longer wanted the answer.
+  /// The user no longer wanted the answer, or had another one.
   case cancelled
   /// The validator's own side failed in mid-answer.
   case interrupted

@@ -26,6 +26,8 @@ package struct MinerHealth: Equatable, Sendable {
   package internal(set) var pausedUntil: Monotonic?
   /// When it was last observed; nil before.
   package internal(set) var observedAt: Monotonic?
+  /// Whether this worker made that observation itself.
+  var isOwnNews = false
   /// Mean of the latest verdicts, 0 to 1.
   package internal(set) var quality = 1.0
   /// How many verdicts the mean is of.
@@ -74,7 +76,7 @@ package struct MinerHealth: Equatable, Sendable {
     if isOver { sawQueue(milliseconds, tuning) }
     firstMilliseconds =
       isFirst && isOver ? milliseconds : peak(firstMilliseconds, milliseconds, at: now, tuning)
-    observedAt = now
+    observe(at: now)
   }
 
   /// Chunks come `milliseconds` apart, in an answer that ended, or so far.
@@ -84,7 +86,12 @@ package struct MinerHealth: Equatable, Sendable {
     let weight = !hasPace && isOver ? 1 : milliseconds > paceMilliseconds ? 0.5 : 0.2
     paceMilliseconds += (milliseconds - paceMilliseconds) * weight
     hasPace = hasPace || isOver
+    observe(at: now)
+  }
+
+  private mutating func observe(at now: Monotonic) {
     observedAt = now
+    isOwnNews = true
   }
 
   private func peak(_ old: Double, _ new: Double, at now: Monotonic, _ tuning: RouterTuning) -> Double {
@@ -148,7 +155,7 @@ package struct MinerHealth: Equatable, Sendable {
     forget(at: now, tuning)
     earlyFailures += (early - earlyFailures) * tuning.shareWeight
     lateFailures += (late - lateFailures) * tuning.shareWeight
-    observedAt = now
+    observe(at: now)
   }
 
   private mutating func forget(at now: Monotonic, _ tuning: RouterTuning) {

@@ -5,7 +5,8 @@ package struct MinerReport: Equatable, Sendable {
   package var hotkey: String
   /// Requests of the worker that are under way.
   package var inFlight: Int
-  /// How long ago the miner was last observed, ms; nil when it never was.
+  /// How long ago the worker itself observed the miner, ms; nil when its latest news is another worker's,
+  /// which must not come back as if it were new.
   package var ageMilliseconds: Int?
   package var firstMilliseconds: Double
   package var paceMilliseconds: Double
@@ -24,14 +25,15 @@ extension Router {
   /// Miners of one task in a report; the latest observed are told.
   package static let reportedMax = 256
   /// What was observed longer ago is known to the others, ms.
-  package static let reportedMilliseconds = 5_000
+  package static let reportedMilliseconds = 3_000
 
   /// What the other workers should know of a task.
   package func report(task: String, now: Monotonic) -> [MinerReport] {
     guard let view = tasks[task] else { return [] }
     let told = view.miners.filter { _, health in
-      health.inFlight > 0 || health.isEjected(at: now) || health.isPaused(at: now)
-        || health.observedAt.map { now.milliseconds(since: $0) <= Router.reportedMilliseconds } ?? false
+      guard health.isOwnNews, let seen = health.observedAt else { return health.inFlight > 0 }
+      return health.inFlight > 0 || health.isEjected(at: now) || health.isPaused(at: now)
+        || now.milliseconds(since: seen) <= Router.reportedMilliseconds
     }
     let latest = told.sorted {
       ($1.value.observedAt ?? .distantPast, $0.key) < ($0.value.observedAt ?? .distantPast, $1.key)
@@ -42,7 +44,8 @@ extension Router {
   /// Takes over what other workers know of a task. Each list is all that one worker told, `age` ms ago;
   /// a worker whose report expired is not among them, and with it goes what it had in flight.
   ///
-  /// Of two observations of a miner the later one stands: each worker builds on what it took over.
+  /// Of two observations of a miner the later one stands: each worker builds on what it took over, and tells
+  /// only what it observed itself.
   package mutating func adopt(
     task: String, reports: [(ageMilliseconds: Int, miners: [MinerReport])], now: Monotonic
   ) {
@@ -66,7 +69,7 @@ extension MinerReport {
   init(_ hotkey: String, _ health: MinerHealth, at now: Monotonic) {
     self.hotkey = hotkey
     inFlight = health.inFlight
-    ageMilliseconds = health.observedAt.map { max(0, now.milliseconds(since: $0)) }
+    ageMilliseconds = health.isOwnNews ? health.observedAt.map { max(0, now.milliseconds(since: $0)) } : nil
     firstMilliseconds = health.firstMilliseconds
     paceMilliseconds = health.paceMilliseconds
     earlyFailures = health.earlyFailures
@@ -88,6 +91,7 @@ extension MinerHealth {
     let seen = now.advanced(milliseconds: -(age + ageMilliseconds))
     guard observedAt.map({ $0 < seen }) ?? true else { return }
     observedAt = seen
+    isOwnNews = false
     sharesAt = seen
     firstMilliseconds = report.firstMilliseconds
     paceMilliseconds = report.paceMilliseconds

@@ -76,6 +76,13 @@ final class MinerRouting {
     task.streams ? router.hedgeMilliseconds(task: task.name) : nil
   }
 
+  /// Miners that get no requests of users now, over all tasks of the period.
+  var outCount: Int {
+    let now = Monotonic.now()
+    let tasks = snapshots.current?.snapshot.tasks ?? []
+    return tasks.reduce(0) { $0 + router.outCount(task: $1.name, now: now) }
+  }
+
   // MARK: evidence
 
   /// An attempt begins.
@@ -135,21 +142,27 @@ final class MinerRouting {
     let now = Monotonic.now()
     observe(at: now)
     let tasks = period.snapshot.tasks.prefix(100).map(\.name)
-    let notices = tasks.map { task in
-      RouteNotice(
-        task: task,
-        report: leaving ? [] : MinerReportText.encode(router.report(task: task, now: now)),
-        verdictsKnown: verdictsKnown[task] ?? "")
+    var notices: [RouteNotice] = []
+    for task in tasks {
+      let report = leaving ? [] : MinerReportText.encode(router.report(task: task, now: now))
+      notices.append(RouteNotice(task: task, report: report, verdictsKnown: verdictsKnown[task] ?? ""))
+      await letOthersRun()
     }
     do throws(RedisError) {
       let news = try await queue.exchangeRoutes(
         worker: worker, lifeMilliseconds: MinerRouting.lifeMilliseconds, notices)
-      for (task, news) in zip(tasks, news) { adopt(task, news) }
+      for (task, news) in zip(tasks, news) {
+        adopt(task, news)
+        await letOthersRun()
+      }
       if !leaving { try await readVolumes(period.snapshot.id, at: now) }
     } catch {
       Log.shared.warning("routes cannot be exchanged", ["error": LoggedError(error)])
     }
   }
+
+  /// Between two tasks: with many miners and workers each takes some tenths of a millisecond, and tokens wait.
+  private func letOthersRun() async { await EventLoop.shared.sleep(milliseconds: 0) }
 
   private func adopt(_ task: String, _ news: RouteNews) {
     router.adopt(

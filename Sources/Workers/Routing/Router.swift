@@ -65,71 +65,87 @@ package struct Router: Sendable {
     tasks[task]?.miners[hotkey] ?? MinerHealth(tuning)
   }
 
+  /// Miners of a task that get no requests now: quarantined, with an open breaker, or without room.
+  package func outCount(task: String, now: Monotonic) -> Int {
+    (tasks[task]?.miners ?? [:]).values.count {
+      $0.isQuarantined || $0.isEjected(at: now) || $0.isPaused(at: now)
+    }
+  }
+
   // MARK: choosing
 
   private struct Known {
-    let candidate: Candidate
+    /// Its place among the candidates.
+    let index: Int
     let cost: Double
     let weight: Double
+  }
+
+  /// Candidates by whether they should be asked, the first kind first.
+  private struct Pools {
+    var free: [Known] = []
+    var busy: [Known] = []
+    var out: [Known] = []
+    var used: [Known] = []
+    /// What all candidates are trusted with, and those whose breaker is open.
+    var (trusted, ejected) = (0.0, 0.0)
   }
 
   /// The miner to ask next; nil when none is left. Miners in `tried` are not asked again.
   package func choose(
     task: String, candidates: [Candidate], tried: Set<String>, now: Monotonic, random: inout SeededRandom
   ) -> Candidate? {
-    let miners = tasks[task]?.miners ?? [:]
+    var pools = Pools()
     let unknown = MinerHealth(tuning)
-    var free: [Known] = []
-    var busy: [Known] = []
-    var out: [Known] = []
-    var used: [Known] = []
-    var (trusted, ejected) = (0.0, 0.0)
-    for candidate in candidates {
-      let health = miners[candidate.hotkey] ?? unknown
+    for (index, candidate) in candidates.enumerated() {
+      let health = tasks[task]?.miners[candidate.hotkey] ?? unknown
       guard !health.isQuarantined else { continue }
       let isEjected = health.isEjected(at: now)
-      trusted += health.limit
-      if isEjected { ejected += health.limit }
-      guard !tried.contains(candidate.hotkey) else { continue }
+      pools.trusted += health.limit
+      if isEjected { pools.ejected += health.limit }
+      guard tried.isEmpty || !tried.contains(candidate.hotkey) else { continue }
       let limit = health.limit(at: now)
-      let known = Known(candidate: candidate, cost: health.cost(at: now, tuning), weight: limit)
+      let known = Known(index: index, cost: health.cost(at: now, tuning), weight: limit)
       if candidate.capacity <= 0 {
-        used.append(known)
+        pools.used.append(known)
       } else if isEjected || health.isPaused(at: now) {
-        out.append(known)
+        pools.out.append(known)
       } else if Double(health.load) < limit {
-        free.append(known)
+        pools.free.append(known)
       } else {
-        busy.append(known)
+        pools.busy.append(known)
       }
     }
-    if ejected > trusted * tuning.ejectedShareMax { busy += out }
-    for pool in [free, busy, out, used] where !pool.isEmpty { return draw(from: pool, random: &random) }
+    if pools.ejected > pools.trusted * tuning.ejectedShareMax { pools.busy += pools.out }
+    for pool in [pools.free, pools.busy, pools.out, pools.used] where !pool.isEmpty {
+      return candidates[draw(from: pool, random: &random).index]
+    }
     return nil
   }
 
-  private func draw(from pool: [Known], random: inout SeededRandom) -> Candidate {
-    var best = pool[Router.index(in: pool, random: &random)]
-    guard random.uniform() >= tuning.explorationShare else { return best.candidate }
+  private func draw(from pool: [Known], random: inout SeededRandom) -> Known {
+    let total = pool.reduce(0) { $0 + $1.weight }
+    var best = Router.one(of: pool, total: total, random: &random)
+    guard random.uniform() >= tuning.explorationShare else { return best }
     if tuning.draws >= pool.count {
       for known in pool where known.cost < best.cost { best = known }
-      return best.candidate
+      return best
     }
     for _ in 1..<max(2, tuning.draws) {
-      let other = pool[Router.index(in: pool, random: &random)]
+      let other = Router.one(of: pool, total: total, random: &random)
       if other.cost < best.cost { best = other }
     }
-    return best.candidate
+    return best
   }
 
-  /// An index drawn by weight.
-  private static func index(in pool: [Known], random: inout SeededRandom) -> Int {
-    var rest = random.uniform() * pool.reduce(0) { $0 + $1.weight }
-    for (index, known) in pool.enumerated() {
+  /// One drawn by weight.
+  private static func one(of pool: [Known], total: Double, random: inout SeededRandom) -> Known {
+    var rest = random.uniform() * total
+    for known in pool {
       rest -= known.weight
-      if rest < 0 { return index }
+      if rest < 0 { return known }
     }
-    return pool.count - 1
+    return pool[pool.count - 1]
   }
 
   // MARK: budgets

@@ -54,7 +54,8 @@ struct MinerReportTests {
     #expect(MinerReportText.decode(Array("1\nhk0 1 2 3 4 5 6 7 8 9 10 11".utf8)).count == 1)
     for line in [
       "hk0 1 2 3 4 5 6 7 8 9 10", "hk0 1 2 3 4 5 6 7 8 9 10 nan", "hk0 -1 2 3 4 5 6 7 8 9 10 11",
-      "hk0 1 2 3 4 5 6 7 8 9 10 99999999999999999999",
+      "hk0 1 2 3 4 5 6 7 8 9 10 99999999999999999999", "hk0 1 2 3 4 5 6 7 8 9 10 11 12",
+      "hk0 1  3 4 5 6 7 8 9 10 11 12", " 1 2 3 4 5 6 7 8 9 10 11", "hk0",
     ] {
       #expect(MinerReportText.decode(Array("1\n\(line)".utf8)).isEmpty, "\(line)")
     }
@@ -104,6 +105,8 @@ struct MinerReportTests {
     let ends = [one, other].map { $0.health(task: "t", hotkey: "hk0").ejectedUntil }
     #expect(ends[0] != nil && ends[0] == ends[1])
     #expect(other.health(task: "t", hotkey: "hk1").firstMilliseconds == 40, "what is older is no news")
+    #expect(
+      !other.report(task: "t", now: read).contains { $0.hotkey == "hk0" }, "what was heard is not told again")
     one.adopt(
       task: "t", reports: [(ageMilliseconds: 0, miners: other.report(task: "t", now: read))], now: read)
     #expect(one.health(task: "t", hotkey: "hk1").firstMilliseconds == 40)

@@ -163,16 +163,25 @@ final class RouteBench {
     return (entries.compactMap { $0["data"] }.joined(), entries.last ?? [:])
   }
 
-  /// What the worker other than `others` tells of the miner `hotkey`; nil while there is no such report.
-  func told(of hotkey: String, notBy others: Set<String> = []) async throws -> (worker: String, MinerReport)?
-  {
+  /// Who tells of the miner `hotkey`, and what; nil while nobody does.
+  func told(of hotkey: String) async throws -> (worker: String, MinerReport)? {
     let fields = try await queue.redis.send("HGETALL", queue.keys.route("chat")).fields ?? [:]
-    for (worker, value) in fields where !others.contains(worker) {
+    for (worker, value) in fields {
       guard let space = value.firstIndex(of: " ") else { continue }
       let reports = MinerReportText.decode(Array(value[value.index(after: space)...].utf8))
       if let report = reports.first(where: { $0.hotkey == hotkey }) { return (worker, report) }
     }
     return nil
+  }
+
+  /// Workers other than `teller` whose heartbeat says that they leave one miner out.
+  func workersThatLeaveOneOut(but teller: String) async throws -> Int {
+    let keys = try await TestRedis.keys(queue.redis, prefix: queue.keys.worker(""))
+    var count = 0
+    for key in keys where key != queue.keys.worker(teller) {
+      if try await queue.redis.send("HGET", key, "miners_out").text == "1" { count += 1 }
+    }
+    return count
   }
 
   /// Attempts in the ledger, by hotkey and outcome.

@@ -22,12 +22,12 @@ enum RouterReport {
       let first = text.range(of: begin), let last = text.range(of: end), first.upperBound <= last.lowerBound
     else { throw NoPlace() }
     let figures = [
-      "Seeds \(seeds.lowerBound) to \(seeds.upperBound); ± is half of the 95 % confidence interval.",
+      "Seeds \(seeds.lowerBound) to \(seeds.upperBound); ± is half of the 95 % confidence interval.\n",
       RouterTable.aims(aims), RouterTable.summary(outcomes),
       outcomes.map(RouterTable.scenario).joined(separator: "\n"),
     ]
     let written =
-      text[..<first.upperBound] + "\n\n" + figures.joined(separator: "\n\n") + "\n" + text[last.lowerBound...]
+      text[..<first.upperBound] + "\n\n" + figures.joined(separator: "\n") + "\n" + text[last.lowerBound...]
     try Data(written.utf8).write(to: URL(filePath: document), options: .atomic)
     try Data(RouterPlot.svg(outcomes).utf8).write(to: URL(filePath: plot), options: .atomic)
   }

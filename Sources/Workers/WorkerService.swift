@@ -96,6 +96,7 @@ public final class WorkerService {
   public func run() async -> ExitCode {
     context.log.info(
       "worker started", ["worker": worker, "slots": claimer.slots.total, "version": Version.current])
+    await GatewayDoor.open(claimsRedis, log: context.log)
     let services: [Task<Void, Never>] = [
       IO.task { @IO in await self.keeper.run(until: self.finished) },
       IO.task { @IO in await self.recoverer.run(until: self.context.stopping) },

@@ -10,7 +10,7 @@ enum DependencyRules {
     "Redis": ["Loop", "Domain"],
     "HTTP": ["Loop", "Domain"],
     "Queue": ["Domain", "Wire", "Redis", "Loop"],
-    "Process": ["Loop", "Domain", "Redis"],
+    "Process": ["Loop", "Domain", "Redis", "Queue"],
   ]
 
   /// What any module may import.

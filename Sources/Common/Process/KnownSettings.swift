@@ -10,6 +10,7 @@ public enum KnownSettings {
   ]
   private static let producer = [
     "roster-file", "roster-command", "roster-seconds", "period-seconds", "periods",
+    "waiting-max", "payload-bytes-max",
   ]
   private static let workers = [
     "slots", "reserved-share", "synthetic-share", "hedge-share", "organic-lease-ms", "synthetic-lease-ms",
@@ -31,6 +32,6 @@ public enum KnownSettings {
     "period", "workers", "producers", "aggregators", "organics-per-second", "kill-worker-after",
     "stop-checker-after", "stop-redis-after", "keep", "json", "watch", "live", "task", "id", "payload",
     "account", "deadline-ms", "limit", "explain", "what-if", "directory", "all", "offline", "from", "to",
-    "output",
+    "output", "stream", "cancel-after", "wait-replicas", "wait-ms",
   ]
 }

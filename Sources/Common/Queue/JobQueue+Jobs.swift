@@ -112,41 +112,7 @@ public enum LeaseResult: String, Sendable {
   case hasContent = "has_content"
 }
 
-/// What became of a submitted job.
-public enum SubmitResult: Sendable, Equatable {
-  /// It waits.
-  case created
-  /// The id is known; the state of the known job.
-  case duplicate(state: String)
-  /// It was not taken: `bad_id`, `bad_account`, `unknown_task`, `too_large`, `full` or `paused`.
-  case refused(reason: String)
-}
-
 extension JobQueue {
-  /// Puts a user's request into the organic queue.
-  public func submit(
-    id: String, task: String, payload: [UInt8], account: String = "", allowedMilliseconds: Int = 0,
-    streams: Bool = true, waitingMax: Int = 10_000, payloadBytesMax: Int = 8 << 20
-  ) async throws(RedisError) -> SubmitResult {
-    let reply = try await run(.submit) { command in
-      command.add(id)
-      command.add(task)
-      command.add(payload)
-      command.add(account)
-      command.add(allowedMilliseconds)
-      command.add(streams ? 1 : 0)
-      command.add(waitingMax)
-      command.add(payloadBytesMax)
-    }
-    let words = (reply.elements ?? []).compactMap(\.text)
-    switch words.first {
-    case "created": return .created
-    case "duplicate": return .duplicate(state: words.last ?? "")
-    case "refused": return .refused(reason: words.last ?? "")
-    default: throw unexpected(.submit, reply)
-    }
-  }
-
   /// Leases waiting jobs. A repeat with the same `request` returns what the first call granted.
   /// - Parameters:
   ///   - nonce: fresh randomness from the system's generator for each request.
@@ -194,18 +160,21 @@ extension JobQueue {
     return try results(.settle, reply, count: settlements.count)
   }
 
-  /// Appends pieces to replies (of 100 jobs at most). `first` numbers the first piece, from 1.
+  /// Appends pieces to replies (of 100 jobs at most). `first` numbers the first piece, from 1; `tokens` are
+  /// those of each answer so far, which count as used should the worker die.
   public func append(
-    _ pieces: [(id: String, token: String, first: Int, pieces: [[UInt8]])], replyBytesMax: Int
+    _ pieces: [(id: String, token: String, first: Int, pieces: [[UInt8]])], tokens: [Int] = [],
+    replyBytesMax: Int
   ) async throws(RedisError) -> [LeaseResult] {
     precondition(pieces.count <= 100)
     let reply = try await run(.append) { command in
       command.add(replyBytesMax)
       command.add(pieces.count)
-      for job in pieces {
+      for (index, job) in pieces.enumerated() {
         command.add(job.id)
         command.add(job.token)
         command.add(job.first)
+        command.add(tokens.indices.contains(index) ? tokens[index] : 0)
         command.add(job.pieces.count)
         for piece in job.pieces { command.add(piece) }
       }
@@ -282,13 +251,6 @@ extension JobQueue {
     guard numbers.count == 4 else { return nil }
     return Recovery(
       takenBack: numbers[0], dead: numbers[1], interrupted: numbers[2], isPartial: numbers[3] == 1)
-  }
-
-  /// Ends an organic job at the user's wish. Returns its state, or "unknown".
-  public func cancel(id: String) async throws(RedisError) -> String {
-    let reply = try await run(.cancel) { $0.add(id) }
-    guard let state = reply.elements?.first?.text else { throw unexpected(.cancel, reply) }
-    return state
   }
 
   /// Ends organic jobs whose deadline passed while they waited. Returns how many.

@@ -3,7 +3,7 @@ import Foundation
 /// The Lua scripts by which alone the queue's state changes. Each is one file in `Scripts/`, whose header
 /// gives its guarantee, keys, arguments and result.
 public enum Script: String, CaseIterable, Sendable {
-  case submit, claim, append, settle, renew, release, recover, cancel, expire
+  case submit, claim, append, settle, renew, release, recover, cancel, expire, status
   case lead, deregister, schedule, sweep, pause, revive, checkpoint, inspect, route
   case openPeriod = "open_period"
   case closePeriod = "close_period"
@@ -17,6 +17,14 @@ public enum Script: String, CaseIterable, Sendable {
     case redis
     /// A key that tests set.
     case testKey
+
+    /// The body of `now_ms`.
+    var code: String {
+      switch self {
+      case .redis: "local t = redis.call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000)"
+      case .testKey: "return tonumber(redis.call('GET', prefix .. '\(Keys.Fixed.testClock.rawValue)'))"
+      }
+    }
   }
 
   /// Whether the script takes new work in. Only these are refused when Redis's memory is full; what makes
@@ -41,6 +49,7 @@ public enum Script: String, CaseIterable, Sendable {
     case .recover: bytes = PackageResources.recover_lua
     case .cancel: bytes = PackageResources.cancel_lua
     case .expire: bytes = PackageResources.expire_lua
+    case .status: bytes = PackageResources.status_lua
     case .lead: bytes = PackageResources.lead_lua
     case .deregister: bytes = PackageResources.deregister_lua
     case .schedule: bytes = PackageResources.schedule_lua
@@ -81,18 +90,11 @@ public enum Script: String, CaseIterable, Sendable {
   func source(clock: Clock) -> String {
     let names = keys.map { $0.rawValue.replacingOccurrences(of: ":", with: "_") + "_key" }
     let places = names.indices.map { "KEYS[\($0 + 1)]" }
-    let time: String
-    switch clock {
-    case .redis:
-      time = "local t = redis.call('TIME') return t[1] * 1000 + math.floor(t[2] / 1000)"
-    case .testKey:
-      time = "return tonumber(redis.call('GET', prefix .. '\(Keys.Fixed.testClock.rawValue)'))"
-    }
     return """
       #!lua\(isIntake ? "" : " flags=allow-oom")
       local prefix = string.match(KEYS[1], '^.-}:')
       local \(names.joined(separator: ", ")) = \(places.joined(separator: ", "))
-      local function now_ms() \(time) end
+      local function now_ms() \(clock.code) end
       \(String(decoding: PackageResources.prelude_lua, as: UTF8.self))
       \(body)
       """

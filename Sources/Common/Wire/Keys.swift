@@ -46,6 +46,8 @@ public struct Keys: Sendable, Equatable {
     case admission
     /// The tasks that users can ask.
     case tasks
+    /// What the door takes at most: waiting requests, bytes of a payload.
+    case limits
     /// Set while a recovery pass is too recent for another.
     case recovering
     /// The aggregator's state and how far it read.

@@ -22,6 +22,12 @@ public enum ProducerProgram {
           + " Claims are scaled to it."),
       Setting(
         "periods", .integer(1...1_000_000), help: "Stop after so many periods were closed."),
+      Setting(
+        "waiting-max", .integer(1...1_000_000), default: String(DoorLimits.standard.waitingMax),
+        help: "Most users' requests that wait; beyond it the door answers full."),
+      Setting(
+        "payload-bytes-max", .integer(1_024...64 << 20), default: String(DoorLimits.standard.payloadBytesMax),
+        help: "Most bytes of one request's payload; beyond it the door answers too_large."),
     ], elsewhere: KnownSettings.names)
 
   /// Runs until it is told to stop, or until `periods` periods were closed.
@@ -41,7 +47,9 @@ public enum ProducerProgram {
       queue: JobQueue(redis: redis, keys: Keys(namespace: settings.string("namespace"))),
       roster: RosterSource(origin, log: context.log), config: config, http: http,
       options: .init(
-        periodSeconds: settings.intIfSet("period-seconds"), periodsMax: settings.intIfSet("periods")),
+        periodSeconds: settings.intIfSet("period-seconds"), periodsMax: settings.intIfSet("periods"),
+        door: DoorLimits(
+          waitingMax: settings.int("waiting-max"), payloadBytesMax: settings.int("payload-bytes-max"))),
       log: context.log)
     context.log.info("producer started", ["config": config.current.digest])
     await service.run(until: context.stopping)

@@ -12,11 +12,14 @@ public final class ProducerService {
     public var periodSeconds: Int?
     /// Stop after so many periods were closed; nil to go on.
     public var periodsMax: Int?
+    /// What the door takes at most.
+    public var door = DoorLimits.standard
 
     /// No limits of one's own.
-    public init(periodSeconds: Int? = nil, periodsMax: Int? = nil) {
+    public init(periodSeconds: Int? = nil, periodsMax: Int? = nil, door: DoorLimits = .standard) {
       self.periodSeconds = periodSeconds
       self.periodsMax = periodsMax
+      self.door = door
     }
   }
 
@@ -180,10 +183,12 @@ public final class ProducerService {
     return true
   }
 
-  /// Tells gateways which tasks there are: at the beginning, and again with each period.
+  /// Tells gateways which tasks there are, and where the door is: at the beginning, and again with each period.
   func publishTasks(again: Bool = false) async throws(RedisError) {
     guard again || !areTasksPublished else { return }
     try await TaskList.publish(config.current.tasks, on: queue)
+    try await queue.publish(options.door)
+    await GatewayDoor.open(queue.redis, log: log)
     areTasksPublished = true
   }
 }

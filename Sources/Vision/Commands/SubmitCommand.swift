@@ -15,6 +15,16 @@ enum SubmitCommand {
       Setting(
         "deadline-ms", .milliseconds(0...3_600_000), default: "0",
         help: "Time until the answer must be complete; 0 for no limit."),
+      Setting(
+        "stream", .boolean, default: "true",
+        help: "The answer as it comes; with false one JSON at its end."),
+      Setting(
+        "cancel-after", .milliseconds(0...3_600_000), help: "Cancel the request after this time, in ms."),
+      Setting(
+        "wait-replicas", .integer(0...100), default: "0",
+        help: "Replicas of Redis that must have the request before its answer is waited for."),
+      Setting(
+        "wait-ms", .milliseconds(1...60_000), default: "1000", help: "How long to wait for replicas."),
       Setting("json", .boolean, default: "false", help: "Print the reply's entries as JSON lines."),
     ],
     positionals: [.init("prompt", help: "What to ask.", isOptional: true)], work: run)
@@ -29,29 +39,51 @@ enum SubmitCommand {
     return try await Connection.withQueue(settings) { queue in
       let result = try await queue.submit(
         id: id, task: settings.string("task"), payload: payload, account: settings.string("account"),
-        allowedMilliseconds: settings.int("deadline-ms"))
-      if case .refused(let reason) = result {
-        throw try await refusal(reason, queue)
+        allowedMilliseconds: settings.int("deadline-ms"), streams: settings.bool("stream"))
+      if case .refused(let refusal) = result { throw try await failure(refusal, queue) }
+      try await waitForReplicas(settings, queue, id: id)
+      let cancel: @IO () -> Void = { IO.task { @IO in _ = try? await queue.cancel(id: id) } }
+      let timer = settings.intIfSet("cancel-after").map {
+        EventLoop.shared.after(milliseconds: $0, cancel)
       }
-      let cancel = context.stopping.onFire { IO.task { @IO in _ = try? await queue.cancel(id: id) } }
-      defer { context.stopping.forget(cancel) }
+      let watch = context.stopping.onFire(cancel)
+      defer {
+        timer?.cancel()
+        context.stopping.forget(watch)
+      }
       return try await follow(queue.keys.reply(id), reader, asJSON: settings.bool("json"))
     }
   }
 
   /// Why a request was not taken. A full or paused queue takes it later; the rest is the caller's mistake.
-  @IO private static func refusal(
-    _ reason: String, _ queue: JobQueue
+  @IO private static func failure(
+    _ refusal: Refusal, _ queue: JobQueue
   ) async throws -> Connection.Failure {
-    switch reason {
+    switch refusal.reason {
     case "unknown_task":
       let known = try await queue.redis.send("HKEYS", queue.keys.fixed(.tasks)).elements ?? []
       let names = known.compactMap(\.text).sorted().joined(separator: ", ")
       let hint = names.isEmpty ? "no producer published tasks yet" : "the tasks are \(names)"
       return .init(description: "refused: unknown_task; \(hint)", exitCode: .usage)
-    case "full", "paused": return .init(description: "refused: \(reason)", exitCode: .unavailable)
-    default: return .init(description: "refused: \(reason)", exitCode: .usage)
+    default:
+      return .init(
+        description: "refused: \(refusal)", exitCode: refusal.isPassing ? .unavailable : .usage)
     }
+  }
+
+  /// Waits until enough replicas have what was written, on the connection that wrote it.
+  @IO private static func waitForReplicas(
+    _ settings: Settings, _ queue: JobQueue, id: String
+  ) async throws {
+    let wanted = settings.int("wait-replicas")
+    guard wanted > 0 else { return }
+    let limit = settings.int("wait-ms")
+    let reply = try await queue.redis.send(
+      RedisCommand(words: ["WAIT", String(wanted), String(limit)]), timeoutMilliseconds: limit + 5_000)
+    guard let count = reply.int, count < wanted else { return }
+    throw Connection.Failure(
+      description: "accepted, but \(count) of \(wanted) replicas have it after \(limit) ms:"
+        + " wait for it again with --id \(id)", exitCode: .unavailable)
   }
 
   private static func payload(_ settings: Settings) throws -> [UInt8] {
@@ -108,7 +140,8 @@ enum SubmitCommand {
     guard piece.hasPrefix("data: ") else { return piece }
     var result = ""
     for line in piece.split(separator: "\n") where line.hasPrefix("data: {") {
-      result += ChatChunk.scan(Array(line.dropFirst(6).utf8)).text
+      let (chunk, text) = ChatChunk.scan(Array(line.dropFirst(6).utf8))
+      if chunk.kind == .content { result += text }
     }
     return result
   }

@@ -33,6 +33,7 @@ final class QueueModelRun {
     model.now = QueueModelRun.start
     try await TestRedis.setClock(queue, model.now)
     _ = try await queue.redis.send("HSET", queue.keys.fixed(.tasks), "chat", "{}", "image", "{}")
+    try await queue.publish(DoorLimits(waitingMax: 6, payloadBytesMax: 1_000))
     for (index, step) in steps.enumerated() {
       model.touched = []
       do {
@@ -116,8 +117,7 @@ final class QueueModelRun {
   private func submit(_ id: String, task: Int, bytes: Int, allowed: Int) async throws {
     let name = ["chat", "image", "unknown"][task]
     let result = try await queue.submit(
-      id: id, task: name, payload: [UInt8](repeating: 32, count: bytes), allowedMilliseconds: allowed,
-      waitingMax: 6)
+      id: id, task: name, payload: [UInt8](repeating: 32, count: bytes), allowedMilliseconds: allowed)
     let expected =
       task == 2 && model.jobs[id] == nil
       ? SubmitResult.refused(reason: "unknown_task")

@@ -101,6 +101,13 @@ extension ReferenceQueue {
 
   // MARK: settle
 
+  mutating func countUsage(_ task: String, _ last: [String: String]) {
+    usage["|\(task)|requests", default: 0] += 1
+    for name in ["prompt_tokens", "completion_tokens"] {
+      usage["|\(task)|\(name)", default: 0] += last[name].flatMap(Int.init) ?? 0
+    }
+  }
+
   mutating func settle(_ settlement: Settlement) -> LeaseResult {
     let id = settlement.id
     guard let job = jobs[id], job.token == settlement.token else { return .lost }
@@ -111,6 +118,7 @@ extension ReferenceQueue {
         if index == settlement.attempts.count - 1 { entry.outcome = .cancelled }
         write("attempt", FieldList.attempt(entry, miner: attempt.miner))
       }
+      if job.kind == .organic { countUsage(job.task, Dictionary(settlement.last) { $1 }) }
       return .cancelled
     }
     guard job.state == "running", job.kind != .check else { return .lost }
@@ -128,10 +136,7 @@ extension ReferenceQueue {
     if job.kind == .organic {
       let last = Dictionary(settlement.last) { $1 }
       finish(id, settlement.state.rawValue, reply: "end=\(last["end"] ?? settlement.state.rawValue)")
-      usage["|\(job.task)|requests", default: 0] += 1
-      for name in ["prompt_tokens", "completion_tokens"] {
-        usage["|\(job.task)|\(name)", default: 0] += last[name].flatMap(Int.init) ?? 0
-      }
+      countUsage(job.task, last)
     } else {
       touched.insert(id)
       periods[job.period!]?.settled[settlement.state == .done ? "done" : "failed", default: 0] += 1

@@ -278,7 +278,7 @@ struct ReferenceQueue {
       let job = jobs[id]!
       if job.kind == .organic && job.hasContent {
         write("dead", ["job", id, "kind", "organic", "reason", "interrupted"])
-        usage["|\(job.task)|requests", default: 0] += 1
+        countUsage(job.task, ["prompt_tokens": String(max(1, (job.payload ?? 0) / 4))])
         finish(id, "interrupted", reply: "end=interrupted")
         result.interrupted += 1
       } else if job.crashes ?? 0 >= 3 {

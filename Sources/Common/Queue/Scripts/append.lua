@@ -4,12 +4,12 @@
 --   no more, and says so each time.
 -- KEYS lease (names the shard)
 -- ARGS 1 most bytes of one reply  2 count of jobs (1…100), then for each: id, token, number of the first
---      piece (from 1), list of pieces
+--      piece (from 1), tokens of the answer so far, list of pieces
 -- RETURNS for each job 'ok', 'lost', 'cancelled' or 'too_large'
 local bytes_max = take_int()
 local results = {}
 
-local function append_one(id, token, first, pieces)
+local function append_one(id, token, first, tokens, pieces)
   local hash = job_key(id)
   local job = redis.call('HMGET', hash, 'state', 'token', 'seq', 'bytes', 'full', 'kind')
   if job[2] ~= token or job[6] ~= 'organic' then return 'lost' end
@@ -30,13 +30,13 @@ local function append_one(id, token, first, pieces)
       written, bytes = number, bytes + #piece
     end
   end
-  if written > 0 then redis.call('HSET', hash, 'seq', written, 'bytes', bytes, 'content', 1) end
+  if written > 0 then redis.call('HSET', hash, 'seq', written, 'bytes', bytes, 'tokens', tokens, 'content', 1) end
   return result
 end
 
 local jobs = {}
 for index = 1, math.min(take_int(), 100) do
-  jobs[index] = {take(), take(), take_int(), take_list()}
+  jobs[index] = {take(), take(), take_int(), take_int(), take_list()}
 end
-for index, job in ipairs(jobs) do results[index] = append_one(job[1], job[2], job[3], job[4]) end
+for index, job in ipairs(jobs) do results[index] = append_one(job[1], job[2], job[3], job[4], job[5]) end
 return results

@@ -1,4 +1,4 @@
--- cancel: end an organic job at the user's wish.
+-- cancel: end an organic job at the user's wish. Published as the function vision_cancel_v1.
 -- Guarantee: the reply gets its one terminal entry at once; the worker that holds the job is woken and can
 --   write nothing more; a finished job stays as it is.
 -- KEYS organic, organic:deadline, lease

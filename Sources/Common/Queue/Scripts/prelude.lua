@@ -111,3 +111,17 @@ local function forget_dead(id)
     redis.call('UNLINK', hash)
   end
 end
+
+-- Most fields of the usage record: three for each pair of account and task.
+local USAGE_MAX = 300000
+-- Counts a request for an account. When there are too many accounts, new ones are counted together as '*'.
+-- Needs the key usage.
+local function count_usage(account, task, prompt_tokens, completion_tokens)
+  local name = (account or '') .. '|' .. (task or '') .. '|'
+  if redis.call('HEXISTS', usage_key, name .. 'requests') == 0 and redis.call('HLEN', usage_key) >= USAGE_MAX then
+    name = '*|' .. (task or '') .. '|'
+  end
+  redis.call('HINCRBY', usage_key, name .. 'requests', 1)
+  redis.call('HINCRBY', usage_key, name .. 'prompt_tokens', prompt_tokens)
+  redis.call('HINCRBY', usage_key, name .. 'completion_tokens', completion_tokens)
+end

@@ -55,11 +55,16 @@ local function interrupt(id, hash, job)
   redis.call('XADD', ledger_key, '*', 'v', 1, 'type', 'dead', 'job', id, 'kind', 'organic',
     'reason', 'interrupted')
   redis.call('HINCRBY', counts_key, 'dead', 1)
-  redis.call('HINCRBY', usage_key, (job[9] or '') .. '|' .. (job[8] or '') .. '|requests', 1)
+  -- Four characters make about a token, as where the worker counts them.
+  local prompt_tokens = math.max(1, math.floor(redis.call('STRLEN', payload_key(id)) / 4))
+  local completion_tokens = tonumber(job[12] or '0')
+  count_usage(job[9], job[8], prompt_tokens, completion_tokens)
   redis.call('XADD', reply_key(id), '*', 'end', 'interrupted', 'error', 'the worker stopped in mid-answer',
-    'pieces', job[10] or 0, 'bytes', job[11] or 0)
+    'status', 500, 'pieces', job[10] or 0, 'bytes', job[11] or 0, 'prompt_tokens', prompt_tokens,
+    'completion_tokens', completion_tokens)
   redis.call('EXPIRE', reply_key(id), TOMBSTONE_SECONDS)
-  redis.call('HSET', hash, 'state', 'interrupted', 'finished', now)
+  redis.call('HSET', hash, 'state', 'interrupted', 'finished', now, 'status', 500, 'prompt_tokens', prompt_tokens,
+    'completion_tokens', completion_tokens)
   redis.call('HDEL', hash, 'token', 'worker')
   redis.call('EXPIRE', hash, TOMBSTONE_SECONDS)
   redis.call('UNLINK', payload_key(id))
@@ -71,7 +76,7 @@ for _, id in ipairs(ids) do
   redis.call('ZREM', lease_key, id)
   local hash, period = job_key(id), parse_synthetic(id)
   local job = try('HMGET', hash, 'state', 'kind', 'worker', 'content', 'order', 'crashes', 'deadline', 'task',
-    'account', 'seq', 'bytes') or {}
+    'account', 'seq', 'bytes', 'tokens') or {}
   if job[1] == 'running' then
     local crashes = tonumber(job[6] or '0')
     if redis.call('EXISTS', worker_key(job[3] or '')) == 0 then

@@ -1,7 +1,8 @@
 -- settle: end jobs, with the ledger entries of their attempts, the sample for checking and the reply's
 --   last entry, all or nothing for each job.
 -- Guarantee: only the holder of a job's token can end it, and only once; a planned query is counted once.
---   A job that was cancelled meanwhile stays cancelled, and its last attempt is neutral for the miner.
+--   A job that was cancelled meanwhile stays cancelled, its usage is counted, and its last attempt is neutral
+--   for the miner.
 --   An organic's reply always gets a terminal entry.
 -- KEYS lease, ledger, counts, checks, wake:check, usage
 -- ARGS 1 count of jobs (1…50), then for each job:
@@ -55,6 +56,15 @@ end
 
 local function count(text) return math.floor(tonumber(text or '0') or 0) end
 
+-- What a request used, for its account and for whoever asks where it stands.
+local function note_usage(hash, entry)
+  local job = redis.call('HMGET', hash, 'account', 'task')
+  local prompt_tokens, completion_tokens = count(entry.prompt_tokens), count(entry.completion_tokens)
+  redis.call('HSET', hash, 'status', entry.status or '', 'prompt_tokens', prompt_tokens,
+    'completion_tokens', completion_tokens)
+  count_usage(job[1], job[2], prompt_tokens, completion_tokens)
+end
+
 local function end_organic(id, hash, state, last)
   local entry = named(last)
   if not entry['end'] then
@@ -67,11 +77,7 @@ local function end_organic(id, hash, state, last)
   redis.call('UNLINK', payload_key(id))
   redis.call('XADD', reply_key(id), '*', unpack(last))
   redis.call('EXPIRE', reply_key(id), TOMBSTONE_SECONDS)
-  local job = redis.call('HMGET', hash, 'account', 'task')
-  local name = (job[1] or '') .. '|' .. (job[2] or '') .. '|'
-  redis.call('HINCRBY', usage_key, name .. 'requests', 1)
-  redis.call('HINCRBY', usage_key, name .. 'prompt_tokens', count(entry.prompt_tokens))
-  redis.call('HINCRBY', usage_key, name .. 'completion_tokens', count(entry.completion_tokens))
+  note_usage(hash, entry)
 end
 
 -- The last attempt of a job that was cancelled says nothing about the miner.
@@ -89,6 +95,7 @@ local function settle_one(id, token, state, attempts, sample, last)
     redis.call('HDEL', hash, 'token')
     if #attempts > 0 then neutral(attempts[#attempts]) end
     for _, fields in ipairs(attempts) do write_attempt(fields) end
+    if job[3] == 'organic' then note_usage(hash, named(last)) end
     return 'cancelled'
   end
   local period = parse_synthetic(id)

@@ -69,7 +69,7 @@ let package = Package(
       .testTarget(
         name: "\(folder)Tests",
         dependencies: ["Common", "TestSupport", .target(name: folder)]
-          + (folder == "Workers" ? ["Simulator"] : [])
+          + (folder == "Workers" ? ["Simulator", "vision-workers"] : [])
           + (folder == "Vision" ? ["Producer", "Workers", "Aggregator", "Simulator", "vision"] : []),
         swiftSettings: settings)
     }

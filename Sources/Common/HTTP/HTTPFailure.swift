@@ -34,6 +34,10 @@ public struct HTTPFailure: Error, Equatable, Sendable, CustomStringConvertible {
 
   /// The kind of failure.
   public var code: Code
+  /// Whether a limit of time ended the transfer.
+  public var isTimeout: Bool {
+    [.connectTimeout, .firstContentTimeout, .stallTimeout, .totalTimeout].contains(code)
+  }
   /// libcurl's `CURLcode`; 0 if the decision was ours.
   public var curlCode: Int
   /// A few words, without anything of the request or the response.

@@ -33,11 +33,11 @@ public struct ChatChunk: Equatable, Sendable {
   /// Whether the chunk has a `usage` that is not null.
   public internal(set) var hasUsage = false
 
-  /// The text of a bare chunk, as it stands between its quotes.
-  var bareText: Range<Int>?
-  /// The places of the choices' `logprobs` members, commas included, in order and apart.
-  var firstCut: Range<Int>?
-  var furtherCuts: [Range<Int>] = []
+  /// The places of the text and of the finish reason, as they stand between their quotes.
+  var content: Range<Int>?
+  public internal(set) var finishReason: Range<Int>?
+  /// The place of the first choice's log probabilities; nil when they are null or a bare chunk's.
+  var logprobs: Range<Int>?
 
   /// Most bytes of a chunk; a larger one is malformed.
   public static let bytesMax = 256 * 1024
@@ -65,40 +65,4 @@ public struct ChatChunk: Equatable, Sendable {
     let chunk = bytes.withUnsafeBytes { scan($0, text: &text) }
     return (chunk, String(decoding: text, as: UTF8.self))
   }
-
-  /// Appends the chunk as the user gets it: one line, in OpenAI's chunk shape, without log probabilities.
-  /// A bare chunk is rewritten as a chat chunk. Nothing is appended for errors and malformed chunks.
-  /// - Parameter bytes: the same bytes that were scanned.
-  public func appendStripped(of bytes: UnsafeRawBufferPointer, to output: inout [UInt8]) {
-    guard kind == .content || kind == .empty else { return }
-    let start = output.count
-    if let bareText {
-      output.append(contentsOf: Self.barePrefix)
-      output.append(contentsOf: bytes[bareText])
-      output.append(contentsOf: Self.bareSuffix)
-      return
-    }
-    var index = 0
-    if let firstCut {
-      output.append(contentsOf: bytes[0..<firstCut.lowerBound])
-      index = firstCut.upperBound
-    }
-    for cut in furtherCuts {
-      output.append(contentsOf: bytes[index..<cut.lowerBound])
-      index = cut.upperBound
-    }
-    output.append(contentsOf: bytes[index...])
-    // Line ends can only be white space between tokens here, and would break the reply's framing.
-    guard
-      memchr(bytes.baseAddress!, 0x0a, bytes.count) != nil
-        || memchr(bytes.baseAddress!, 0x0d, bytes.count) != nil
-    else { return }
-    for index in start..<output.count where output[index] == 0x0a || output[index] == 0x0d {
-      output[index] = 0x20
-    }
-  }
-
-  private static let barePrefix = Array(
-    #"{"object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":""#.utf8)
-  private static let bareSuffix = Array(#""},"finish_reason":null}]}"#.utf8)
 }

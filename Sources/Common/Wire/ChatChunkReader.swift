@@ -73,7 +73,8 @@ struct ChatChunkReader {
     hasChoices = false
     deltaContent = nil
     choiceText = nil
-    chunk.hasLogprobs = false
+    chunk.logprobs = nil
+    chunk.finishReason = nil
     chunk.hasFinishReason = false
     if try scanner.skipNull() { return }
     guard try scanner.peek() == UInt8(ascii: "[") else { throw JSONScanner.Malformed() }
@@ -89,32 +90,12 @@ struct ChatChunkReader {
   }
 
   private mutating func readChoice(isFirst: Bool) throws(JSONScanner.Malformed) {
-    /// Where the current run of `logprobs` members starts, and the comma before it.
-    var run: Int?
-    var commaBeforeRun: Int?
-    /// The comma before the current member.
-    var comma: Int?
     var more = try scanner.enter(closing: Self.closeBrace)
     while more {
-      _ = try scanner.peek()
-      let start = scanner.position
       let key = try scanner.key()
-      if scanner.equals(key, "logprobs") {
-        if run == nil { (run, commaBeforeRun) = (start, comma) }
-        let isThere = try isPresent(depth: 3)
-        if isFirst { chunk.hasLogprobs = isThere }
-      } else {
-        // Followed by a member that stays: the comma after the run goes with it.
-        if let from = run { cut(from..<start) }
-        run = nil
-        if isFirst { try readChoiceValue(key) } else { try scanner.skip(depth: 3) }
-      }
-      _ = try scanner.peek()
-      comma = scanner.position
+      if isFirst { try readChoiceValue(key) } else { try scanner.skip(depth: 3) }
       more = try scanner.nextItem(closing: Self.closeBrace)
     }
-    // Last in its object: the comma before the run goes with it.
-    if let from = run { cut((commaBeforeRun ?? from)..<scanner.position - 1) }
   }
 
   private mutating func readChoiceValue(_ key: JSONScanner.Text) throws(JSONScanner.Malformed) {
@@ -123,10 +104,23 @@ struct ChatChunkReader {
     } else if scanner.equals(key, "text") {
       choiceText = try stringOrNull()
     } else if scanner.equals(key, "finish_reason") {
-      chunk.hasFinishReason = try isPresent(depth: 3)
+      try readFinishReason()
+    } else if scanner.equals(key, "logprobs") {
+      chunk.logprobs = try place(depth: 3)
     } else {
       try scanner.skip(depth: 3)
     }
+  }
+
+  private mutating func readFinishReason() throws(JSONScanner.Malformed) {
+    chunk.finishReason = nil
+    guard try scanner.peek() == Self.quote else {
+      chunk.hasFinishReason = try isPresent(depth: 3)
+      return
+    }
+    let text = try scanner.string()
+    chunk.hasFinishReason = true
+    chunk.finishReason = text.start..<text.end
   }
 
   private mutating func readDelta() throws(JSONScanner.Malformed) {
@@ -147,10 +141,6 @@ struct ChatChunkReader {
 
   // MARK: pieces
 
-  private mutating func cut(_ range: Range<Int>) {
-    if chunk.firstCut == nil { chunk.firstCut = range } else { chunk.furtherCuts.append(range) }
-  }
-
   private mutating func stringOrNull() throws(JSONScanner.Malformed) -> JSONScanner.Text? {
     if try scanner.skipNull() { return nil }
     guard try scanner.peek() == Self.quote else { throw JSONScanner.Malformed() }
@@ -162,6 +152,15 @@ struct ChatChunkReader {
     if try scanner.skipNull() { return false }
     try scanner.skip(depth: depth)
     return true
+  }
+
+  /// Passes a value and says where it stands; nil for null.
+  private mutating func place(depth: Int) throws(JSONScanner.Malformed) -> Range<Int>? {
+    if try scanner.skipNull() { return nil }
+    _ = try scanner.peek()
+    let start = scanner.position
+    try scanner.skip(depth: depth)
+    return start..<scanner.position
   }
 
   /// Reads a value as a message; nil for null, false and the empty string.
@@ -207,13 +206,11 @@ struct ChatChunkReader {
       append(error ?? message ?? detail, of: bytes, to: &text)
       return chunk
     }
-    if isBare {
-      chunk.bareText = bareText.map { $0.start..<$0.end }
-      chunk.hasLogprobs = bareHasLogprobs
-    }
+    chunk.hasLogprobs = isBare ? bareHasLogprobs : chunk.logprobs != nil
     if let found = isBare ? bareText : nonEmpty(deltaContent) ?? choiceText {
       scanner.append(found, to: &text)
       for byte in text where byte & 0xc0 != 0x80 { chunk.codePoints += 1 }
+      if chunk.codePoints > 0 { chunk.content = found.start..<found.end }
     }
     chunk.kind = chunk.codePoints > 0 ? .content : .empty
     return chunk

@@ -9,6 +9,12 @@ struct AttemptResult {
   var units = 0
   /// Stream chunks with text: the tokens, as far as a stream shows them.
   var contentChunks = 0
+  /// Tokens of the prompt.
+  var promptTokens = 0
+  /// Whether the user saw any of it: then no other miner may answer.
+  var wasShown = false
+  /// Whether it ended because the user's deadline passed, which is no fault of the miner.
+  var isPastDeadline = false
   /// From the start to the first valid content, in milliseconds; nil without content.
   var firstContentMilliseconds: Int?
   /// From the start to the end, in milliseconds.
@@ -20,9 +26,9 @@ struct AttemptResult {
   /// How long the miner asks to be left alone, in seconds.
   var retryAfterSeconds: Int?
 
-  /// Whether another miner may be asked: this one failed before it had sent any content.
+  /// Whether another miner may be asked: this one failed before the user saw any of its answer.
   var mayBeTriedElsewhere: Bool {
-    (outcome.counter == .failure || outcome.counter == .rateLimit) && firstContentMilliseconds == nil
+    (outcome.counter == .failure || outcome.counter == .rateLimit) && !wasShown
   }
 
   /// The outcome that an HTTP status means when it is not a success.

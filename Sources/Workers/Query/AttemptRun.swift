@@ -20,8 +20,10 @@ final class AttemptRun: TransferHandler {
   private let task: TaskConfig
   private let parameters: QueryParameters
   private let limits: Limits
-  /// Receives each piece of the user's reply; nil for synthetics.
-  private let relay: ((_ sse: [UInt8]) -> Void)?
+  /// Receives each piece of the user's reply and the tokens so far; nil for synthetics.
+  private let relay: ((_ piece: [UInt8], _ tokens: Int) -> Void)?
+  /// How the user gets the answer.
+  private var form: ReplyForm?
 
   private let ended = Signal()
   private var transfer: Transfer?
@@ -34,22 +36,24 @@ final class AttemptRun: TransferHandler {
   private var scratch: [UInt8] = []
   private var isStream = false
   private var isDone = false
+  /// The attempt's time, where the user's deadline makes it shorter than the task's.
+  private var shortenedMilliseconds: Int?
   private var firstContentAt: Monotonic?
   private var startedAt: Monotonic?
-  /// What came before the first content: the user sees nothing until it is sure whose answer it is.
-  private var held: [UInt8] = []
   /// Called once, with the first content. Returns whether this answer is wanted.
   var onFirstContent: (() -> Bool)?
 
   init(
     task: TaskConfig, parameters: QueryParameters, limits: Limits, keepsAnswer: Bool,
-    relay: (([UInt8]) -> Void)?
+    form: ReplyForm? = nil, relay: (([UInt8], Int) -> Void)?
   ) {
     self.task = task
     self.parameters = parameters
     self.limits = limits
     self.keepsAnswer = keepsAnswer
     self.relay = relay
+    self.form = form
+    result.promptTokens = parameters.promptTokens
     parser = SSEParser(eventBytesMax: limits.eventBytesMax)
   }
 
@@ -80,6 +84,7 @@ final class AttemptRun: TransferHandler {
   /// - Parameter totalMilliseconds: the time left; at most the task's own total.
   func run(_ request: HTTPRequest, client: HTTPClient, totalMilliseconds: Int) async -> AttemptResult {
     let total = max(1, min(totalMilliseconds, task.timeouts.totalMilliseconds))
+    if total < task.timeouts.totalMilliseconds { shortenedMilliseconds = total }
     let timeouts = HTTPTimeouts(
       connectMilliseconds: min(total, task.timeouts.connectMilliseconds),
       firstContentMilliseconds: min(total, task.timeouts.firstContentMilliseconds),
@@ -127,7 +132,7 @@ final class AttemptRun: TransferHandler {
     } catch {
       end(as: .malformed, "an event of the stream is too large")
     }
-    pass(piece)
+    show(piece)
   }
 
   /// Content comes for the first time.
@@ -137,15 +142,10 @@ final class AttemptRun: TransferHandler {
     if onFirstContent?() == false { end(as: .cancelled, "") }
   }
 
-  /// Relays a piece of the stream; until the first content it is kept, as far as events are.
-  private func pass(_ piece: [UInt8]) {
+  private func show(_ piece: [UInt8]) {
     guard let relay, !piece.isEmpty else { return }
-    guard hasContent else {
-      if held.count + piece.count <= limits.eventBytesMax { held += piece }
-      return
-    }
-    relay(held.isEmpty ? piece : held + piece)
-    held = []
+    result.wasShown = true
+    relay(piece, result.contentChunks)
   }
 
   private func receiveEvent(_ data: UnsafeRawBufferPointer, _ piece: inout [UInt8]) {
@@ -174,15 +174,8 @@ final class AttemptRun: TransferHandler {
     }
     // A checking server takes every chunk for one token: the role, the finish reason and the usage are none.
     if chunk.kind == .content || chunk.hasLogprobs { keep(data) }
-    if relay != nil {
-      piece.append(contentsOf: AttemptRun.dataPrefix)
-      chunk.appendStripped(of: data, to: &piece)
-      piece.append(contentsOf: AttemptRun.eventEnd)
-    }
+    form?.add(chunk, of: data, to: &piece)
   }
-
-  private static let dataPrefix = Array("data: ".utf8)
-  private static let eventEnd = Array("\n\n".utf8)
 
   /// Adds an event to the list that a checking server will see.
   private func keep(_ data: UnsafeRawBufferPointer) {
@@ -213,6 +206,10 @@ final class AttemptRun: TransferHandler {
       if verdict == nil {
         verdict = AttemptResult.outcome(of: failure)
         result.problem = failure.message
+        if failure.isTimeout, let limit = shortenedMilliseconds, result.totalMilliseconds >= limit {
+          verdict = .cancelled
+          result.isPastDeadline = true
+        }
       }
     }
     result.outcome = verdict ?? .interrupted
@@ -236,7 +233,7 @@ final class AttemptRun: TransferHandler {
     } catch {
       verdict = .malformed
     }
-    pass(piece)
+    show(piece)
     guard verdict == nil else { return }
     guard result.units > 0 else {
       verdict = .malformed
@@ -244,6 +241,11 @@ final class AttemptRun: TransferHandler {
       return
     }
     verdict = .ok
+    if let form {
+      show(
+        form.end(
+          .init(promptTokens: result.promptTokens, completionTokens: result.contentChunks)))
+    }
     if keepsAnswer { result.answer = body + [UInt8(ascii: "]")] }
   }
 
@@ -273,7 +275,7 @@ final class AttemptRun: TransferHandler {
       result.problem = "the answer lacks what was asked for"
       return
     }
-    relay?(body)
+    show(body)
     if keepsAnswer, body.count <= limits.answerBytesMax { result.answer = body }
   }
 }

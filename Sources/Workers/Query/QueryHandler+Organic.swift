@@ -116,11 +116,10 @@ extension QueryHandler {
 
   private func finish(_ grant: Grant, _ serving: OrganicServing) async {
     let (reply, last) = (serving.reply, serving.last)
-    guard let ending = ending(last, reply: reply) else { return await release(grant) }
-    if ending.name == "error", last?.firstContentMilliseconds != nil {
-      parts.writer.write(QueryHandler.errorEvent(ending.problem, ending.status), to: reply)
-    } else if ending.name == "done", last?.contentChunks ?? 0 > 0 {
-      parts.writer.write(Array("data: [DONE]\n\n".utf8), to: reply)
+    guard let ending = ending(grant, last, reply: reply) else { return await release(grant) }
+    if ending.name == "error" || ending.name == "expired", let last, last.wasShown {
+      let event = QueryHandler.errorEvent(ending.problem, ending.status)
+      parts.writer.write(event, to: reply, tokens: last.contentChunks)
     }
     await parts.writer.drain(reply)
     await settle(
@@ -129,7 +128,10 @@ extension QueryHandler {
   }
 
   /// How the job ended; nil when it should run again elsewhere.
-  private func ending(_ last: AttemptResult?, reply: ReplyWriter.Reply) -> Ending? {
+  private func ending(_ grant: Grant, _ last: AttemptResult?, reply: ReplyWriter.Reply) -> Ending? {
+    if last?.isPastDeadline ?? (millisecondsLeft(grant) <= 0) {
+      return Ending(state: .failed, name: "expired", status: 504, problem: "the deadline passed")
+    }
     guard let last else {
       return Ending(state: .failed, name: "error", status: 503, problem: "no miner can serve this task now")
     }
@@ -142,7 +144,7 @@ extension QueryHandler {
       return Ending(state: .failed, name: "error", status: 429, problem: "all miners asked were busy")
     case .cancelled: return Ending(state: .failed, name: "cancelled", status: 499, problem: "")
     case .interrupted:
-      guard last.firstContentMilliseconds != nil else { return nil }
+      guard last.wasShown else { return nil }
       return Ending(
         state: .interrupted, name: "interrupted", status: 500, problem: "the worker stopped in mid-answer")
     default:
@@ -170,8 +172,8 @@ extension QueryHandler {
     if !ending.problem.isEmpty { last.append(("error", ending.problem)) }
     if let uid { last.append(("uid", String(uid))) }
     if let result {
-      // Four characters make about a token: what the miner says of it does not count.
-      last.append(("prompt_tokens", String(max(1, grant.payload.count / 4))))
+      // As measured: what the miner says of it does not count.
+      last.append(("prompt_tokens", String(result.promptTokens)))
       last.append(("completion_tokens", String(result.contentChunks)))
       last.append(("first_ms", result.firstContentMilliseconds.map(String.init) ?? ""))
       last.append(("total_ms", String(result.totalMilliseconds)))

@@ -144,12 +144,15 @@ final class QueryHandler {
     _ grant: Grant, _ target: Target, _ parameters: QueryParameters, _ race: OrganicRace?
   ) -> AttemptRun? {
     guard !isAborting else { return nil }
-    let relay: (([UInt8]) -> Void)? = race.map { race in
-      { [writer = parts.writer] piece in writer.write(piece, to: race.reply) }
+    let relay: (([UInt8], Int) -> Void)? = race.map { race in
+      { [writer = parts.writer] piece, tokens in writer.write(piece, to: race.reply, tokens: tokens) }
+    }
+    let form = race.map { _ in
+      ReplyForm(grant, target.task, parameters, nowMilliseconds: parts.clock.nowMilliseconds)
     }
     let run = AttemptRun(
       task: target.task, parameters: parameters, limits: parts.limits,
-      keepsAnswer: parts.room.hasRoom(target.task), relay: relay)
+      keepsAnswer: parts.room.hasRoom(target.task), form: form, relay: relay)
     running[grant.token, default: []].append(run)
     race?.reply.onRefusal = { [weak self] result in
       self?.stop(grant.token, as: result == .cancelled ? .cancelled : .interrupted)

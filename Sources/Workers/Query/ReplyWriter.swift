@@ -9,6 +9,8 @@ final class ReplyWriter {
     let id: String
     let token: String
     fileprivate var next = 1
+    /// Tokens of the answer as far as it was given to the writer.
+    fileprivate var tokens = 0
     fileprivate var pending: [[UInt8]] = []
     fileprivate var isQueued = false
     fileprivate var isWriting = false
@@ -44,8 +46,10 @@ final class ReplyWriter {
 
   /// Adds a piece to a reply. Pieces that wait together become one entry: a burst of tokens is written as
   /// fast as it came.
-  func write(_ piece: [UInt8], to reply: Reply) {
+  /// - Parameter tokens: those of the answer up to this piece.
+  func write(_ piece: [UInt8], to reply: Reply, tokens: Int = 0) {
     guard reply.refusal == nil else { return }
+    reply.tokens = max(reply.tokens, tokens)
     if let last = reply.pending.indices.last,
       reply.pending[last].count + piece.count <= ReplyWriter.joinedBytesMax
     {
@@ -88,7 +92,7 @@ final class ReplyWriter {
       do throws(RedisError) {
         results = try await queue.append(
           batch.map { (id: $0.reply.id, token: $0.reply.token, first: $0.first, pieces: $0.pieces) },
-          replyBytesMax: replyBytesMax)
+          tokens: batch.map(\.reply.tokens), replyBytesMax: replyBytesMax)
       } catch {
         Log.shared.warning("replies cannot be written", ["error": LoggedError(error)])
         // Redis was away for longer than a lease: the jobs are somebody else's now.

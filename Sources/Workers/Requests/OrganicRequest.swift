@@ -53,7 +53,12 @@ enum OrganicRequest {
   ) throws(Invalid) {
     parameters.temperature = try number(json, "temperature", in: 0...2) ?? 0.5
     parameters.topP = try number(json, "top_p", in: 0...1) ?? 1
-    parameters.maxTokens = try integer(json, "max_tokens", in: 1...100_000) ?? 512
+    let most = try integer(json, "max_tokens", in: 1...100_000)
+    let mostToComplete = try integer(json, "max_completion_tokens", in: 1...100_000)
+    parameters.maxTokens = most ?? mostToComplete ?? 512
+    // A chat says true, a completion how many.
+    parameters.wantsLogprobs = json["logprobs"]?.flag ?? ((json["logprobs"]?.int ?? 0) > 0)
+    parameters.wantsUsage = json["stream_options"]?["include_usage"]?.flag ?? false
   }
 
   private static func readImage(

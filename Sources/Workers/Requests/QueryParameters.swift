@@ -28,6 +28,17 @@ struct QueryParameters: Equatable {
   var maskImage = ""
   var images: [String] = []
 
+  /// Whether the user wants to see log probabilities and, at a stream's end, the usage. Every miner is asked
+  /// the same, whatever these say.
+  var wantsLogprobs = false
+  var wantsUsage = false
+
+  /// Tokens of the prompt, by the rule that four characters make about one.
+  var promptTokens: Int {
+    let characters = messages.reduce(prompt.unicodeScalars.count) { $0 + $1.content.unicodeScalars.count }
+    return characters == 0 ? 0 : max(1, characters / 4)
+  }
+
   /// Seeds are drawn from 0 up to this, for users and tests alike.
   static let seedMax = 100_000_000
 }

@@ -115,7 +115,11 @@ extension ReferenceQueue {
       change(id) { $0.token = nil }
       for (index, attempt) in settlement.attempts.enumerated() {
         var entry = attempt.entry
-        if index == settlement.attempts.count - 1 { entry.outcome = .cancelled }
+        if index == settlement.attempts.count - 1 {
+          entry.outcome = .cancelled
+          entry.workMilli = 0
+          entry.units = 0
+        }
         write("attempt", FieldList.attempt(entry, miner: attempt.miner))
       }
       if job.kind == .organic { countUsage(job.task, Dictionary(settlement.last) { $1 }) }

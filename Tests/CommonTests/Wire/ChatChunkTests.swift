@@ -7,13 +7,6 @@ import Testing
 struct ChatChunkTests {
   private func scan(_ json: String) -> (chunk: ChatChunk, text: String) { ChatChunk.scan(Array(json.utf8)) }
 
-  private func stripped(_ json: String) -> String {
-    let bytes = Array(json.utf8)
-    var output: [UInt8] = []
-    bytes.withUnsafeBytes { ChatChunk.scan(bytes).chunk.appendStripped(of: $0, to: &output) }
-    return String(decoding: output, as: UTF8.self)
-  }
-
   @Test("finds the text of the three dialects, with its code points")
   func dialects() {
     let chat = scan(
@@ -79,7 +72,7 @@ struct ChatChunkTests {
     #expect(scan(json).chunk.kind == .error)
     #expect(scan(json).text == message)
     #expect(JSONErrorBody.message(Array(json.utf8)) == message)
-    #expect(stripped(json).isEmpty)
+    #expect(scan(json).chunk.content == nil)
   }
 
   @Test("cuts a long error message between characters")
@@ -120,26 +113,6 @@ struct ChatChunkTests {
     #expect(scan(large).chunk.kind == .malformed)
   }
 
-  @Test(
-    "strips log probabilities wherever they stand, and leaves valid JSON",
-    arguments: [
-      (#"{"choices":[{"logprobs":{"a":1},"text":"a"}]}"#, #"{"choices":[{"text":"a"}]}"#),
-      (#"{"choices":[{"text":"a","logprobs":null}],"id":"x"}"#, #"{"choices":[{"text":"a"}],"id":"x"}"#),
-      (#"{"choices":[{"text":"a","logprobs":1,"b":2}]}"#, #"{"choices":[{"text":"a","b":2}]}"#),
-      (#"{"choices":[{"logprobs":1}]}"#, #"{"choices":[{}]}"#),
-      (#"{"choices":[{"logprobs":1,"logprobs":2}]}"#, #"{"choices":[{}]}"#),
-      (#"{"choices":[{"text":"a","logprobs":1,"logprobs":2}]}"#, #"{"choices":[{"text":"a"}]}"#),
-      (#"{"choices":[{"logprobs":1,"text":"a","logprobs":2}]}"#, #"{"choices":[{"text":"a"}]}"#),
-      (#"{"choices":[{"text":"a"},{"logprobs":[],"b":2}]}"#, #"{"choices":[{"text":"a"},{"b":2}]}"#),
-      ("{\"choices\":\n[{\"text\":\"a\"\r,\"logprobs\":1}]}", #"{"choices": [{"text":"a" }]}"#),
-      (#"{"choices":[{"text":"a"}]}"#, #"{"choices":[{"text":"a"}]}"#),
-      (
-        #"{"text":"a\n","logprobs":[1]}"#,
-        #"{"object":"chat.completion.chunk","choices":[{"index":0,"delta":{"content":"a\n"},"finish_reason":null}]}"#
-      ),
-    ])
-  func strip(json: String, expected: String) { #expect(stripped(json) == expected) }
-
   @Test("tells a JSON body from events by its start")
   func likelyJSON() {
     func isLikely(_ text: String) -> Bool { Array(text.utf8).withUnsafeBytes { JSONErrorBody.isLikely($0) } }
@@ -163,7 +136,7 @@ struct ChatChunkPropertyTests {
     return (text.isEmpty ? .empty : .content, text)
   }
 
-  @Test("agrees on generated chunks, and what it strips is what Foundation would strip")
+  @Test("agrees on generated chunks, and a user gets what Foundation finds in them")
   func generated() throws {
     for seed in 0..<3000 as Range<UInt64> {
       var random = SplitMix(seed: seed)
@@ -178,17 +151,38 @@ struct ChatChunkPropertyTests {
       #expect(Array(found.text.utf8) == Array(expected.text.utf8), "seed \(seed): \(json)")
       guard found.chunk.kind != .error else { continue }
       #expect(found.chunk.codePoints == expected.text.unicodeScalars.count, "seed \(seed): \(json)")
-      guard let choices = value["choices"] as? [[String: Any]] else { continue }
-      var output: [UInt8] = []
-      Array(json.utf8).withUnsafeBytes { found.chunk.appendStripped(of: $0, to: &output) }
-      let stripped = try #require(
-        try JSONSerialization.jsonObject(with: Data(output)) as? NSDictionary, "seed \(seed): \(json)")
-      var wanted = value
-      wanted["choices"] = choices.map { $0.filter { $0.key != "logprobs" } }
-      #expect(stripped == wanted as NSDictionary, "seed \(seed): \(json)")
-      #expect(!output.contains(0x0a), "seed \(seed)")
+      try expectSame(json, value, found.chunk, "seed \(seed): \(json)")
     }
   }
+
+  /// What a user gets of a chunk: its text, finish reason and log probabilities, and nothing else.
+  private func expectSame(
+    _ json: String, _ value: [String: Any], _ chunk: ChatChunk, _ comment: Comment
+  ) throws {
+    let first = (value["choices"] as? [[String: Any]])?.first
+    let reason = first?["finish_reason"] as? String
+    var output: [UInt8] = []
+    Array(json.utf8).withUnsafeBytes {
+      ChatChunkPropertyTests.form.append(chunk, of: $0, isFirst: false, to: &output)
+    }
+    guard chunk.kind == .content || reason != nil else {
+      #expect(output.isEmpty, comment)
+      return
+    }
+    #expect(output.count { $0 == 0x0a } == 2 && output.suffix(2) == [0x0a, 0x0a], comment)
+    let written = try #require(
+      try JSONSerialization.jsonObject(with: Data(output.dropFirst(6))) as? [String: Any], comment)
+    let choice = try #require((written["choices"] as? [[String: Any]])?.first, comment)
+    let text = (choice["delta"] as? [String: Any])?["content"] as? String ?? ""
+    #expect(Array(text.utf8) == Array(reference(value).text.utf8), comment)
+    #expect(choice["finish_reason"] as? String == reason, comment)
+    let logprobs = first?["logprobs"].flatMap { $0 is NSNull ? nil : $0 as? NSObject }
+    #expect(choice["logprobs"] as? NSObject == logprobs, comment)
+    #expect(Set(written.keys) == ["id", "object", "created", "model", "choices"], comment)
+  }
+
+  private static let form = ChunkForm(
+    id: "j", model: "m", createdSeconds: 5, isChat: true, keepsLogprobs: true)
 
   @Test("never traps on mutated chunks, and accepts nothing that Foundation refuses")
   func mutated() {
@@ -198,15 +192,17 @@ struct ChatChunkPropertyTests {
       for _ in 0..<Int.random(in: 1...4, using: &random) { mutate(&bytes, &random) }
       let found = ChatChunk.scan(bytes).chunk
       var output: [UInt8] = []
-      bytes.withUnsafeBytes { found.appendStripped(of: $0, to: &output) }
+      bytes.withUnsafeBytes {
+        ChatChunkPropertyTests.form.append(found, of: $0, isFirst: true, to: &output)
+      }
       guard found.kind != .malformed else { continue }
       // Valid by the grammar, but no Double: Foundation refuses numbers such as 1e400.
       if String(decoding: bytes, as: UTF8.self).contains(/[eE][+]?[0-9]{3}/) { continue }
       let value = try? JSONSerialization.jsonObject(with: Data(bytes))
       #expect(value is [String: Any], "seed \(seed): \(String(decoding: bytes, as: UTF8.self))")
-      if found.kind != .error {
-        let stripped = try? JSONSerialization.jsonObject(with: Data(output))
-        #expect(stripped is [String: Any], "seed \(seed): \(String(decoding: output, as: UTF8.self))")
+      if !output.isEmpty {
+        let written = try? JSONSerialization.jsonObject(with: Data(output.dropFirst(6)))
+        #expect(written is [String: Any], "seed \(seed): \(String(decoding: output, as: UTF8.self))")
       }
     }
   }

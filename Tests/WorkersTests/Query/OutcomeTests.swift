@@ -26,7 +26,7 @@ func withMiner<T>(
 struct OutcomeTests {
   @IO func attempt(
     _ kind: BehaviourKind, _ shape: PayloadShape = .chat, dialect: StreamDialect = StreamDialect(),
-    change: (inout TaskConfig) -> Void = { _ in }, relay: (([UInt8]) -> Void)? = nil
+    change: (inout TaskConfig) -> Void = { _ in }, relay: (([UInt8], Int) -> Void)? = nil
   ) async throws -> AttemptResult {
     try await withMiner(kind, dialect: dialect) { address, tasks in
       var task = tasks.first { $0.shape == shape }!
@@ -43,8 +43,12 @@ struct OutcomeTests {
       parameters.images = ["aGk=", "aGk="]
       parameters.initImage = "aGk="
       parameters.maskImage = "aGk="
+      let grant = Grant(
+        id: "a", token: "t", kind: .organic, task: task.name, attempt: 1, deadlineMilliseconds: nil,
+        streams: true, payload: [])
+      let form = relay.map { _ in ReplyForm(grant, task, parameters, nowMilliseconds: 0) }
       let run = AttemptRun(
-        task: task, parameters: parameters, limits: .init(), keepsAnswer: true, relay: relay)
+        task: task, parameters: parameters, limits: .init(), keepsAnswer: true, form: form, relay: relay)
       let body = RequestBuilder.body(task, parameters)
       let request = RequestBuilder.request(task, address: address, body: body, bearer: nil)
       return await run.run(request, client: client, totalMilliseconds: 20_000)
@@ -64,9 +68,10 @@ struct OutcomeTests {
   @IO func relays() async throws {
     let relayed = Relayed()
     let dialect = StreamDialect(framesWithEmptyChunks: true)
-    let result = try await attempt(.honest, dialect: dialect, relay: { relayed.bytes += $0 })
+    let result = try await attempt(.honest, dialect: dialect, relay: { piece, _ in relayed.bytes += piece })
     let text = String(decoding: relayed.bytes, as: UTF8.self)
-    let chunks = text.components(separatedBy: "\n\n").dropLast()
+    #expect(text.hasSuffix("data: [DONE]\n\n"))
+    let chunks = text.components(separatedBy: "\n\n").dropLast(2)
     let words = chunks.map { ChatChunk.scan(Array($0.dropFirst(6).utf8)) }
     #expect(words.reduce(0) { $0 + $1.chunk.codePoints } == result.units)
     #expect(words.count { $0.chunk.kind == .content } == result.contentChunks)

@@ -80,10 +80,12 @@ local function end_organic(id, hash, state, last)
   note_usage(hash, entry)
 end
 
--- The last attempt of a job that was cancelled says nothing about the miner.
+-- The last attempt of a job that was cancelled says nothing about the miner, also when it was complete.
 local function neutral(fields)
   for index = 1, #fields, 2 do
-    if fields[index] == 'outcome' then fields[index + 1] = 'cancelled' end
+    local name = fields[index]
+    if name == 'outcome' then fields[index + 1] = 'cancelled' end
+    if name == 'work' or name == 'units' then fields[index + 1] = 0 end
   end
 end
 

@@ -22,7 +22,10 @@ extension QueryHandler {
     switch admit(grant) {
     case .serve(let serving): await serve(grant, serving)
     case .refuse(let status, let problem): await refuse(grant, status: status, problem)
-    case .later: await release(grant)
+    case .later:
+      // Handed back at once it would be claimed again at once, by whoever has no period either.
+      await EventLoop.shared.sleep(milliseconds: QueryHandler.noPeriodMilliseconds)
+      await release(grant)
     }
   }
 

@@ -15,6 +15,7 @@ final class QueryHandler {
     let routing: MinerRouting
     let clock: RedisClock
     let corpus: Corpus
+    let shapes: QueryShapes?
     let bearer: Redacted?
     let limits: AttemptRun.Limits
     let leases: (organic: Int, synthetic: Int)
@@ -24,6 +25,8 @@ final class QueryHandler {
   static let attemptsMax = 3
   /// How long a job waits that cannot be run just now, ms.
   static let postponeMilliseconds = 1_000
+  /// How long a user's request is held while no period is known, ms.
+  static let noPeriodMilliseconds = 100
 
   let parts: Parts
   var random = SeededRandom(seed: .random(in: 0 ... .max))
@@ -71,7 +74,7 @@ final class QueryHandler {
       return await release(grant)
     }
     let target = Target(period: period, taskIndex: index, miner: job.miner)
-    let query = SyntheticQuery(corpus: parts.corpus)
+    let query = SyntheticQuery(corpus: parts.corpus, shapes: parts.shapes)
     let parameters = query.parameters(target.task, job: job, seed: period.seed)
     let (result, body) = await attempt(grant, target, parameters, race: nil, totalMilliseconds: .max)
     guard result.outcome.counter != .none else { return await release(grant) }

@@ -239,7 +239,10 @@ struct ReferenceQueue {
   // MARK: leases
 
   mutating func release(_ id: String, _ token: String, at: Int) -> LeaseResult {
-    guard let job = held(id, token) else { return .lost }
+    guard let job = held(id, token) else {
+      if let job = jobs[id], job.token == token, job.state == "cancelled" { change(id) { $0.token = nil } }
+      return .lost
+    }
     if job.hasContent { return .hasContent }
     if let period = job.period, max(at, now) >= end(of: period) {
       skip(id, period, "expired")

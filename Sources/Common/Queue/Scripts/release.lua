@@ -11,6 +11,7 @@ local now, results = now_ms(), {}
 local function release_one(id, token, at)
   local hash = job_key(id)
   local job = redis.call('HMGET', hash, 'state', 'token', 'kind', 'content', 'order', 'deadline', 'task', 'attempt')
+  if job[1] == 'cancelled' and job[2] == token then redis.call('HDEL', hash, 'token') end
   if job[1] ~= 'running' or job[2] ~= token then return 'lost' end
   if job[4] then return 'has_content' end
   redis.call('ZREM', lease_key, id)

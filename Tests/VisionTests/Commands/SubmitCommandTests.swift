@@ -70,6 +70,87 @@ struct SubmitCommandTests {
     }
   }
 
+  @Test("cancels the request after the given time, and ends with 1")
+  @IO func cancelAfter() async throws {
+    try await CommandBench.with { at in
+      let result = try await at.vision(
+        "submit", "--task", "chat", "--id", "u3", "--cancel-after", "50", "Say hello")
+      #expect(result.code == 1 && result.output == "\n[cancelled] \n", "\(result)")
+      #expect(try await at.bench.reply("u3") == [["end": "cancelled"]])
+    }
+  }
+
+  @Test("asks for a whole answer with --no-stream, and prints it as it is")
+  @IO func whole() async throws {
+    try await CommandBench.with { at in
+      async let outcome = at.vision("submit", "--task", "chat", "--no-stream", "Say hello")
+      try await at.organicWaits()
+      let grant = try #require(try await at.bench.claim().grants.first)
+      #expect(!grant.streams)
+      let answer = Array(#"{"object":"chat.completion"}"#.utf8)
+      let results = try await at.queue.append(
+        [(id: grant.id, token: grant.token, first: 1, pieces: [answer])], replyBytesMax: 1 << 20)
+      #expect(results == [.ok])
+      #expect(try await at.queue.settle([at.bench.end(grant)]) == [.ok])
+      let result = try await outcome
+      #expect(result.code == 0 && result.output == #"{"object":"chat.completion"}"# + "\n")
+    }
+  }
+
+  @Test("with --wait-replicas goes on only when the replicas have the request, and can wait again")
+  @IO func replicas() async throws {
+    let master = try PrivateRedis()
+    let port = try freePort()
+    try await master.start(["--port", String(port)])
+    let client = try master.client()
+    defer { client.close() }
+    let keys = Keys(namespace: "vision")
+    _ = try await client.send("HSET", keys.fixed(.tasks), "chat", "{}")
+    func submit() async throws -> BuiltProgram.Outcome {
+      try await CommandBench.program.run(
+        [
+          "submit", "--task", "chat", "--id", "r", "--wait-replicas", "1", "--wait-ms", "300",
+          "--cancel-after", "10", "Hello",
+        ], adding: ["VISION_REDIS_URL": master.url, "VISION_NAMESPACE": "vision"])
+    }
+    let alone = try await submit()
+    #expect(alone.code == 3)
+    #expect(
+      alone.errors
+        == "vision submit: accepted, but 0 of 1 replicas have it after 300 ms: wait for it again with --id r\n"
+    )
+    let replica = try PrivateRedis()
+    try await replica.start(["--replicaof", "127.0.0.1 \(port)", "--repl-diskless-sync-delay", "0"])
+    let copy = try replica.client()
+    defer { copy.close() }
+    for _ in 0..<500 {
+      if try await copy.send("EXISTS", keys.job("r")).int == 1 { break }
+      await EventLoop.shared.sleep(milliseconds: 20)
+    }
+    let both = try await submit()
+    #expect(both.code == 1 && both.output.contains("[cancelled]"), "\(both)")
+    #expect(try await copy.send("HGET", keys.job("r"), "state").text == "cancelled")
+    await replica.stop()
+    await master.stop()
+  }
+
+  /// A port that nobody has just now.
+  private func freePort() throws -> Int {
+    let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+    defer { close(fd) }
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let code = withUnsafeMutablePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
+        bind(fd, generic, length) == 0 ? getsockname(fd, generic, &length) : -1
+      }
+    }
+    try #require(code == 0)
+    return Int(in_port_t(bigEndian: address.sin_port))
+  }
+
   @Test("tells why a request is not taken: 2 for what cannot help again, 3 for what can")
   @IO func refused() async throws {
     try await CommandBench.with { at in

@@ -12,7 +12,7 @@ final class OrganicBench {
   let miners: [ScriptedMiner]
   let period: PeriodSnapshot
   private let reader: RedisClient
-  private let namespace: String
+  let namespace: String
 
   static let chat = "chat"
   static let image = "image"
@@ -20,13 +20,13 @@ final class OrganicBench {
 
   /// Runs `body` with so many miners, and checks the queue's invariants afterwards.
   static func run(
-    miners count: Int, firstContent: Int = 1_000, stall: Int = 500, total: Int = 10_000,
+    miners count: Int, firstContent: Int = 1_000, stall: Int = 500, total: Int = 10_000, planned: Int = 0,
     _ body: @IO (OrganicBench) async throws -> Void
   ) async throws {
     try await TestRedis.withQueue { queue in
       let miners = try (0..<count).map { try ScriptedMiner(uid: 10 + $0) }
       defer { for miner in miners { miner.stop() } }
-      let bench = try await OrganicBench(queue, miners, [firstContent, stall, total])
+      let bench = try await OrganicBench(queue, miners, [firstContent, stall, total], planned)
       defer { bench.reader.close() }
       try await body(bench)
       let report = try await Fsck(queue).run()
@@ -34,15 +34,17 @@ final class OrganicBench {
     }
   }
 
-  private init(_ queue: JobQueue, _ miners: [ScriptedMiner], _ limits: [Int]) async throws {
+  private init(_ queue: JobQueue, _ miners: [ScriptedMiner], _ limits: [Int], _ planned: Int) async throws {
     self.queue = queue
     self.miners = miners
     reader = RedisClient(address: try TestRedis.address, options: .init(name: "test-reader"))
     namespace = String(queue.keys.prefix.prefix { $0 != ":" })
     let now = try await queue.nowMilliseconds() / 1000 * 1000
     let none = [Int](repeating: 0, count: miners.count)
+    // All of the first miner's; who wants them run schedules them.
+    let chats = miners.indices.map { $0 == 0 ? planned : 0 }
     var period = try PeriodSnapshot.make(
-      startMilliseconds: now, lengthMilliseconds: 3_600_000, counts: [none, none])
+      startMilliseconds: now, lengthMilliseconds: 3_600_000, counts: [chats, none])
     period.tasks = [try OrganicBench.task(chat: true, limits), try OrganicBench.task(chat: false, limits)]
     period.capacities = [none, none].map { $0.map { _ in 1_000_000 } }
     for (index, miner) in miners.enumerated() {
@@ -53,7 +55,7 @@ final class OrganicBench {
     _ = try await queue.lead(role: "producer", token: "p", lifeMilliseconds: 60_000)
     _ = try await queue.openPeriod(
       leader: "p", snapshot: period, encoded: Array(JSONEncoder().encode(period)), seed: 1,
-      pacePerSecond: 1, burst: 1)
+      pacePerSecond: 10_000, burst: 10_000)
     _ = try await queue.redis.send(
       "HSET", queue.keys.fixed(.tasks), OrganicBench.chat, #"{"shape":"chat"}"#, OrganicBench.image,
       #"{"shape":"text-to-image"}"#)

@@ -39,6 +39,7 @@ public final class WorkerService {
     queue = JobQueue(redis: claimsRedis, keys: keys)
     // All that can throw comes before the client, which has to be closed.
     let corpus = try WorkerService.corpus(settings)
+    let shapes = try WorkerService.shapes(settings)
     let servers = try CheckService.servers(settings)
     client = HTTPClient()
     let leases = (organic: settings.int("organic-lease-ms"), synthetic: settings.int("synthetic-lease-ms"))
@@ -59,7 +60,7 @@ public final class WorkerService {
       parts: .init(
         queue: queue, client: client, snapshots: snapshots, keeper: keeper, settler: Settler(queue: queue),
         writer: ReplyWriter(queue: queue, replyBytesMax: settings.int("reply-bytes-max")), room: room,
-        routing: routing, clock: clock, corpus: corpus, bearer: settings.secret("miner-token"),
+        routing: routing, clock: clock, corpus: corpus, shapes: shapes, bearer: settings.secret("miner-token"),
         limits: limits, leases: leases))
     let slots = Slots(total: settings.int("slots"), reservedShare: settings.double("reserved-share"))
     claimer = Claimer(
@@ -88,6 +89,18 @@ public final class WorkerService {
       throw Corpus.Invalid(description: "the corpus file \(path) cannot be read")
     }
     return try Corpus(parsing: Array(data))
+  }
+
+  private static func shapes(_ settings: Settings) throws -> QueryShapes? {
+    guard let path = settings.stringIfSet("query-shapes"), !path.isEmpty else { return nil }
+    guard let data = FileManager.default.contents(atPath: path) else {
+      throw QueryShapes.Invalid(description: "the file of query shapes \(path) cannot be read")
+    }
+    do throws(QueryShapes.Invalid) {
+      return try QueryShapes(parsing: data)
+    } catch {
+      throw QueryShapes.Invalid(description: "the file of query shapes \(path): \(error.description)")
+    }
   }
 
   // MARK: run

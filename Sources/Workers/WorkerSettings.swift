@@ -58,6 +58,9 @@ public enum WorkerSettings {
     Setting(
       "corpus-file", .path, help: "Sentences for synthetic queries instead of the built-in ones."),
     Setting(
+      "query-shapes", .path,
+      help: "A JSON file that says how users ask; synthetic queries get their parameters from it."),
+    Setting(
       "miner-token", .string(maxBytes: 4096), isSecret: true,
       help: "Bearer token sent to miners; none is sent without it."),
   ]

@@ -14,8 +14,8 @@ public enum KnownSettings {
   ]
   private static let workers = [
     "slots", "reserved-share", "synthetic-share", "hedge-share", "organic-lease-ms", "synthetic-lease-ms",
-    "grace-ms", "reply-bytes-max",
-    "response-bytes-max", "check-bytes-max", "corpus-file", "miner-token", "lanes", "check-servers",
+    "grace-ms", "reply-bytes-max", "response-bytes-max", "check-bytes-max", "corpus-file", "query-shapes",
+    "miner-token", "lanes", "check-servers",
     "check-lease-ms", "check-poll-ms", "check-busy-ms", "check-backoff-ms", "check-timeout-ms",
   ]
   private static let aggregator = [

@@ -8,18 +8,22 @@ import Foundation
 /// of 2 to 10 messages that end with the user, a mixed distribution of lengths, temperatures of one digit.
 struct SyntheticQuery {
   let corpus: Corpus
+  /// How users ask; nil for the distributions above.
+  var shapes: QueryShapes?
 
   /// The parameters of one planned query. No two planned queries of a period are equal.
   func parameters(_ task: TaskConfig, job: SyntheticJob, seed: UInt64) -> QueryParameters {
     var random = SeededRandom(seed: seed, job.description)
     var parameters = QueryParameters()
     parameters.seed = random.below(QueryParameters.seedMax)
+    let row = shapes?.draw(task: task.name, &random)
+    defer { if let row { SyntheticQuery.apply(row, &parameters) } }
     switch task.shape {
     case .chat:
-      parameters.messages = conversation(&random)
+      parameters.messages = conversation(row, &random)
       drawTextParameters(&parameters, task, &random)
     case .completion:
-      parameters.prompt = text(words: SyntheticQuery.words(&random), &random)
+      parameters.prompt = text(words: row?.words ?? SyntheticQuery.words(&random), &random)
       drawTextParameters(&parameters, task, &random)
     case .textToImage, .imageToImage, .inpaint, .avatar:
       drawImageParameters(&parameters, task, &random)
@@ -27,6 +31,17 @@ struct SyntheticQuery {
       parameters.images = (0...random.below(2)).map { _ in Picture.draw(&random).base64PNG() }
     }
     return parameters
+  }
+
+  private static func apply(_ row: QueryShapes.Row, _ parameters: inout QueryParameters) {
+    parameters.temperature = row.temperature ?? parameters.temperature
+    parameters.topP = row.topP ?? parameters.topP
+    parameters.maxTokens = row.maxTokens ?? parameters.maxTokens
+    parameters.seed = row.seed ?? parameters.seed
+    parameters.steps = row.steps ?? parameters.steps
+    parameters.cfgScale = row.cfgScale ?? parameters.cfgScale
+    parameters.width = row.width ?? parameters.width
+    parameters.height = row.height ?? parameters.height
   }
 
   private func drawTextParameters(
@@ -49,11 +64,12 @@ struct SyntheticQuery {
     if task.shape == .inpaint { parameters.maskImage = Picture.mask(&random).base64PNG() }
   }
 
-  private func conversation(_ random: inout SeededRandom) -> [ChatMessage] {
-    let words = SyntheticQuery.words(&random)
+  private func conversation(_ row: QueryShapes.Row?, _ random: inout SeededRandom) -> [ChatMessage] {
+    let words = row?.words ?? SyntheticQuery.words(&random)
     // An odd number after the system's message, so that the user has the last word.
-    let turns = 1 + 2 * random.below(5)
-    var messages = [ChatMessage(role: "system", content: corpus.sentence(&random))]
+    let turns = row?.messages ?? (1 + 2 * random.below(5))
+    var messages: [ChatMessage] = []
+    if row?.system ?? true { messages.append(ChatMessage(role: "system", content: corpus.sentence(&random))) }
     for turn in 0..<turns {
       let content = text(words: max(5, words / turns), &random)
       messages.append(ChatMessage(role: turn % 2 == 0 ? "user" : "assistant", content: content))

@@ -11,6 +11,7 @@ enum Benchmarks {
   private static let entries = [
     Entry(name: "xadd", work: XaddBench.run), Entry(name: "post", work: PostBench.run),
     Entry(name: "nonstream", work: NonstreamBench.run), Entry(name: "relay", work: RelayBench.run),
+    Entry(name: "organics", work: OrganicsBench.run),
     Entry(name: "idle-streams", work: IdleStreamsBench.run), Entry(name: "memory", work: MemoryBench.run),
   ]
 

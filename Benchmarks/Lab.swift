@@ -28,22 +28,27 @@ final class Lab {
   static let rounds = 3
 
   private let serverCore: Int
+  /// The cores that this process was started on; it may be elsewhere later.
+  private let ownCores: String
+  private var isMoved = false
   private let folder: String
   private var children: [ChildProcess] = []
   private var files = 0
   private(set) var redis: RedisClient
   private(set) var redisProcess: ChildProcess?
   let redisSocket: String
+  private let address: RedisAddress
 
   init(seconds: Double, serverCore: Int) throws {
     self.seconds = seconds
     self.serverCore = serverCore
+    ownCores = ProcessFigures.cores()
     var template = Array((FileManager.default.temporaryDirectory.path + "/vision-bench-XXXXXX").utf8CString)
     guard mkdtemp(&template) != nil else { throw BenchFailure("no folder can be made for the run") }
     folder = template.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
     redisSocket = folder + "/redis.sock"
-    redis = RedisClient(
-      address: try RedisAddress(url: "unix://" + redisSocket), options: .init(name: "bench"))
+    address = try RedisAddress(url: "unix://" + redisSocket)
+    redis = RedisClient(address: address, options: .init(name: "bench"))
   }
 
   /// A new name in the run's folder.
@@ -91,12 +96,33 @@ final class Lab {
 
   /// Starts a program, on the servers' core or on our own.
   func start(_ arguments: [String], isServer: Bool) throws -> ChildProcess {
-    let pinned = isServer ? ["taskset", "-c", String(serverCore)] + arguments : arguments
+    let cores = isServer ? String(serverCore) : ownCores
+    let pinned = isServer || isMoved ? ["taskset", "-c", cores] + arguments : arguments
     let log = ChildProcess.Output.file(file("log"))
     let process = try ChildProcess(ChildCommand(pinned, folder: folder), stdout: log, stderr: log)
     children.append(process)
     return process
   }
+
+  /// Moves this process to the servers' core: what it measures from there has the other one for itself.
+  func moveToServers() async throws { try await move(to: String(serverCore), isMoved: true) }
+
+  /// Moves it back.
+  func moveBack() async throws { try await move(to: ownCores, isMoved: false) }
+
+  private func move(to cores: String, isMoved: Bool) async throws {
+    let command = ChildCommand(["taskset", "-acp", cores, String(getpid())])
+    let result = try await ChildProcess.run(
+      command, limits: ChildLimits(stdoutMaxBytes: 65_536, stderrMaxBytes: 65_536, timeoutMilliseconds: 5_000)
+    )
+    guard case .exited(0) = result.status else {
+      throw BenchFailure("this process cannot be moved to core \(cores)")
+    }
+    self.isMoved = isMoved
+  }
+
+  /// Another connection to the run's Redis.
+  func anotherClient() -> RedisClient { RedisClient(address: address, options: .init(name: "bench-reader")) }
 
   /// Ends a process of this run.
   func end(_ process: ChildProcess) async {

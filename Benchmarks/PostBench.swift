@@ -34,9 +34,9 @@ enum PostBench {
   private static let request = Array(body.utf8)
 
   /// One request, which must be answered well.
-  static func post(_ client: HTTPClient, _ url: String) async throws {
+  static func post(_ client: HTTPClient, _ url: String, body: [UInt8]? = nil) async throws {
     let request = HTTPRequest(
-      method: .post, url: url, headers: [("Content-Type", "application/json")], body: request)
+      method: .post, url: url, headers: [("Content-Type", "application/json")], body: body ?? request)
     let timeouts = HTTPTimeouts(
       connectMilliseconds: 5_000, firstContentMilliseconds: 5_000, stallMilliseconds: 5_000,
       totalMilliseconds: 5_000)

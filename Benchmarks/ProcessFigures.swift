@@ -3,6 +3,13 @@ import Glibc
 
 /// What the system knows about processes.
 enum ProcessFigures {
+  /// The cores that this process may use, such as `0,2-3`.
+  static func cores() -> String {
+    let status = (try? String(contentsOfFile: "/proc/self/status", encoding: .utf8)) ?? ""
+    let line = status.split(separator: "\n").first { $0.hasPrefix("Cpus_allowed_list:") }
+    return line.map { $0.dropFirst(18).trimmingCharacters(in: .whitespaces) } ?? "0"
+  }
+
   /// Processor time of this process, user and system, in microseconds (`getrusage(2)`).
   static func ownMicroseconds() -> Double { microseconds(__rusage_who_t(RUSAGE_SELF.rawValue)) }
 

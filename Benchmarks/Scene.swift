@@ -17,8 +17,12 @@ final class Scene {
   /// What the period's one task is.
   enum Kind { case chat, image }
 
-  /// Opens a period whose one miner is at `url`, with `planned` queries of it.
-  init(_ lab: Lab, _ kind: Kind, url: String, planned: Int = 0) async throws {
+  /// The task of the second miner.
+  static let probeTask = "probe"
+
+  /// Opens a period whose one miner is at `url`, with `planned` queries of it; with `probe` a second miner
+  /// serves a task of its own there, of which nothing is planned.
+  init(_ lab: Lab, _ kind: Kind, url: String, planned: Int = 0, probe: String? = nil) async throws {
     self.lab = lab
     Scene.number += 1
     namespace = "bench-\(Scene.number)"
@@ -26,10 +30,15 @@ final class Scene {
     let now = try await queue.nowMilliseconds() / 1000 * 1000
     snapshot = PeriodSnapshot(
       id: PeriodID(startSeconds: now / 1000), startMilliseconds: now, endMilliseconds: now + 3_600_000,
-      profile: "vision", validatorHotkey: "validator", tasks: [try Scene.task(kind)],
-      miners: [MinerRecord(hotkey: "miner", uid: 0, address: url)], capacities: [[1e9]],
-      testVolumes: [[1e9]], counts: [[planned]], configDigest: "bench")
-    _ = try await queue.redis.send("HSET", queue.keys.fixed(.tasks), "bench", "{}")
+      profile: "vision", validatorHotkey: "validator",
+      tasks: [try Scene.task(kind, "bench")] + (probe == nil ? [] : [try Scene.task(.chat, Scene.probeTask)]),
+      miners: [MinerRecord(hotkey: "miner", uid: 0, address: url)]
+        + (probe.map { [MinerRecord(hotkey: "probe", uid: 1, address: $0)] } ?? []),
+      capacities: probe == nil ? [[1e9]] : [[1e9, 0], [0, 1e9]],
+      testVolumes: probe == nil ? [[1e9]] : [[1e9, 0], [0, 1e9]],
+      counts: probe == nil ? [[planned]] : [[planned, 0], [0, 0]], configDigest: "bench")
+    let about = #"{"shape":"chat"}"#
+    _ = try await queue.redis.send("HSET", queue.keys.fixed(.tasks), "bench", "{}", Scene.probeTask, about)
     guard try await queue.lead(role: "producer", token: "bench", lifeMilliseconds: 600_000) else {
       throw BenchFailure("somebody else plans")
     }
@@ -39,7 +48,7 @@ final class Scene {
     if planned > 0 { try await schedule(planned) }
   }
 
-  private static func task(_ kind: Kind) throws -> TaskConfig {
+  private static func task(_ kind: Kind, _ name: String) throws -> TaskConfig {
     let own =
       switch kind {
       case .chat: #""kind": "text", "shape": "chat", "stream": true, "max_tokens": [50, 2000]"#
@@ -47,7 +56,7 @@ final class Scene {
         #""kind": "image", "shape": "text-to-image", "stream": false, "steps": [6, 12], "size": [1024, 1024]"#
       }
     let text = """
-      {"name": "bench", \(own), "weight": 1, "max_capacity": 1000000, "volume_per_request": 10,
+      {"name": "\(name)", \(own), "weight": 1, "max_capacity": 1000000, "volume_per_request": 10,
        "path": "/bench", "model": "bench", "timeouts": {"connect_ms": 30000, "first_content_ms": 60000,
        "stall_ms": 600000, "total_ms": 600000}}
       """
@@ -176,7 +185,8 @@ final class Scene {
     return Double(text.utf8.count) / Double(max(1, events))
   }
 
-  private func wait(
+  /// Waits until `condition` holds.
+  func wait(
     seconds: Int, for what: String, until condition: @IO () async throws -> Bool
   ) async throws {
     let limit = Monotonic.now().advanced(milliseconds: seconds * 1000)

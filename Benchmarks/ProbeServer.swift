@@ -1,0 +1,141 @@
+import Common
+import Foundation
+import Glibc
+
+/// A miner inside the load generator: it notes when each request's first byte arrives, and writes into each
+/// token when it was sent. Requests are told apart by their seed, and say by `max_tokens` how many tokens they
+/// want: one comes at once, more come ten times a second.
+@IO
+final class ProbeServer: ReadinessHandler {
+  static let paceMilliseconds = 100
+
+  /// Arrivals by the request's seed, in order.
+  private(set) var arrivals: [Int: Monotonic] = [:]
+  private(set) var order: [Int] = []
+  let port: Int
+  private let fd: Int32
+  private var registration: EventLoop.Registration?
+
+  init() throws {
+    fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    var address = sockaddr_in()
+    address.sin_family = sa_family_t(AF_INET)
+    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
+    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
+    let fd = fd
+    let code = withUnsafeMutablePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        bind(fd, $0, length) + listen(fd, 1024) + getsockname(fd, $0, &length)
+      }
+    }
+    guard fd >= 0, code == 0 else { throw BenchFailure("cannot listen: \(String(cString: strerror(errno)))") }
+    port = Int(in_port_t(bigEndian: address.sin_port))
+    registration = EventLoop.shared.register(fd, events: EventLoop.readable, handler: self)
+  }
+
+  var url: String { "http://127.0.0.1:\(port)" }
+
+  func stop() {
+    if let registration { EventLoop.shared.unregister(registration) }
+    registration = nil
+    close(fd)
+  }
+
+  func fileIsReady(_ events: UInt32) {
+    while true {
+      let client = accept(fd, nil, nil)
+      guard client >= 0 else { return }
+      _ = fcntl(client, F_SETFL, O_NONBLOCK)
+      var one: Int32 = 1
+      setsockopt(client, Int32(IPPROTO_TCP), TCP_NODELAY, &one, socklen_t(MemoryLayout<Int32>.size))
+      Connection(client, self).begin()
+    }
+  }
+
+  fileprivate func arrived(_ seed: Int, at moment: Monotonic) {
+    arrivals[seed] = moment
+    order.append(seed)
+  }
+
+  /// One connection: the loop retains it until it is closed.
+  @IO
+  private final class Connection: ReadinessHandler {
+    private static let head = Array(
+      "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n".utf8)
+    private let fd: Int32
+    private let server: ProbeServer
+    private var registration: EventLoop.Registration?
+    private var input: [UInt8] = []
+    private var firstByteAt: Monotonic?
+
+    init(_ fd: Int32, _ server: ProbeServer) {
+      self.fd = fd
+      self.server = server
+    }
+
+    func begin() { registration = EventLoop.shared.register(fd, events: EventLoop.readable, handler: self) }
+
+    func fileIsReady(_ events: UInt32) {
+      var buffer = [UInt8](repeating: 0, count: 16_384)
+      while true {
+        let count = read(fd, &buffer, buffer.count)
+        if count > 0 {
+          if firstByteAt == nil { firstByteAt = Monotonic.now() }
+          input += buffer[..<count]
+        } else if count < 0 && errno == EAGAIN {
+          return takeRequest()
+        } else {
+          return leave()
+        }
+      }
+    }
+
+    private func leave() {
+      guard let registration else { return }
+      self.registration = nil
+      EventLoop.shared.unregister(registration)
+      close(fd)
+    }
+
+    private func takeRequest() {
+      let text = String(decoding: input, as: UTF8.self)
+      guard let end = text.range(of: "\r\n\r\n"),
+        let length = text.firstMatch(of: /[Cc]ontent-[Ll]ength: (\d+)/).flatMap({ Int($0.1) }),
+        text[end.upperBound...].utf8.count >= length, let moment = firstByteAt
+      else { return }
+      func number(_ name: String) -> Int? {
+        text.range(of: "\"\(name)\":").flatMap { Int(text[$0.upperBound...].prefix { $0.isNumber }) }
+      }
+      input = []
+      firstByteAt = nil
+      server.arrived(number("seed") ?? -1, at: moment)
+      let tokens = number("max_tokens") ?? 1
+      write(Connection.head)
+      tokens <= 1 ? finish() : send(tokens)
+    }
+
+    private func send(_ left: Int) {
+      guard registration != nil else { return }
+      guard left > 1 else { return finish() }
+      writeToken()
+      _ = EventLoop.shared.after(milliseconds: ProbeServer.paceMilliseconds) { self.send(left - 1) }
+    }
+
+    private func finish() {
+      writeToken()
+      writeChunk("data: [DONE]\n\n")
+      write(Array("0\r\n\r\n".utf8))
+    }
+
+    private func writeToken() {
+      let content = "t\(Monotonic.now().nanoseconds) "
+      writeChunk(#"data: {"choices":[{"index":0,"delta":{"content":"\#(content)"}}]}"# + "\n\n")
+    }
+
+    private func writeChunk(_ text: String) {
+      write(Array("\(String(text.utf8.count, radix: 16))\r\n\(text)\r\n".utf8))
+    }
+
+    private func write(_ bytes: [UInt8]) { _ = Glibc.send(fd, bytes, bytes.count, Int32(MSG_NOSIGNAL)) }
+  }
+}

@@ -33,8 +33,9 @@ public struct ChatChunk: Equatable, Sendable {
   /// Whether the chunk has a `usage` that is not null.
   public internal(set) var hasUsage = false
 
-  /// The places of the text and of the finish reason, as they stand between their quotes.
+  /// The place of the text, as it stands between its quotes.
   var content: Range<Int>?
+  /// The place of the first choice's finish reason between its quotes; nil when it is no text.
   public internal(set) var finishReason: Range<Int>?
   /// The place of the first choice's log probabilities; nil when they are null or a bare chunk's.
   var logprobs: Range<Int>?

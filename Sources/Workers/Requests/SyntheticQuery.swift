@@ -17,7 +17,6 @@ struct SyntheticQuery {
     var parameters = QueryParameters()
     parameters.seed = random.below(QueryParameters.seedMax)
     let row = shapes?.draw(task: task.name, &random)
-    defer { if let row { SyntheticQuery.apply(row, &parameters) } }
     switch task.shape {
     case .chat:
       parameters.messages = conversation(row, &random)
@@ -30,6 +29,7 @@ struct SyntheticQuery {
     case .clipEmbeddings:
       parameters.images = (0...random.below(2)).map { _ in Picture.draw(&random).base64PNG() }
     }
+    if let row { SyntheticQuery.apply(row, &parameters) }
     return parameters
   }
 

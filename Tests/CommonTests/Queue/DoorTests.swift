@@ -153,6 +153,32 @@ struct DoorTests {
     }
   }
 
+  @Test("usage has room for so many accounts; what comes after them is counted together")
+  @IO func usage() async throws {
+    try await withDoor { queue in
+      let fill = "for i = 1, 299997 do redis.call('HSET', KEYS[1], 'x' .. i, 1) end"
+      _ = try await queue.redis.send("EVAL", fill, "1", queue.keys.fixed(.usage))
+      for (number, account) in ["known", "late", "known", "later"].enumerated() {
+        let id = "u\(number)"
+        let submitted = try await call(queue, "submit", id, "chat", DoorTests.good, "account", account)
+        #expect(submitted.first == "created")
+        let claim = try await queue.claim(
+          worker: "w", request: number + 1, nonce: "n\(number)", organicMax: 1, syntheticMax: 0,
+          organicLeaseMilliseconds: 60_000, syntheticLeaseMilliseconds: 60_000)
+        let token = try #require(claim.grants.first).token
+        let last = [("end", "done"), ("prompt_tokens", "3"), ("completion_tokens", "4")]
+        let end = Settlement(id: id, token: token, state: .done, attempts: [], last: last)
+        #expect(try await queue.settle([end]) == [.ok])
+      }
+      let names = [
+        "known|chat|requests", "known|chat|completion_tokens", "late|chat|requests", "*|chat|requests",
+      ]
+      let reply = try await queue.redis.send(
+        RedisCommand(words: ["HMGET", queue.keys.fixed(.usage)] + names))
+      #expect(reply.elements?.map { $0.text ?? "" } == ["2", "8", "", "2"])
+    }
+  }
+
   @Test("the functions need one key of a shard")
   @IO func keys() async throws {
     try await withDoor { queue in

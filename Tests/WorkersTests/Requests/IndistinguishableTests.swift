@@ -67,10 +67,16 @@ struct IndistinguishableTests {
   /// Users who ask as the file says, with the fields that OpenAI clients send.
   @IO private func users(_ bench: OrganicBench, _ numbers: Range<Int>, _ seed: UInt64) async throws {
     let shapes = try QueryShapes(parsing: Data(IndistinguishableTests.shapes.utf8))
-    let source = SyntheticQuery(corpus: .builtIn, shapes: shapes)
+    var random = SeededRandom(seed: seed, "users", String(numbers.lowerBound))
     for start in stride(from: numbers.lowerBound, to: numbers.upperBound, by: 50) {
       let asks = (start..<min(start + 50, numbers.upperBound)).map { number in
-        IO.task { @IO in
+        let row = shapes.draw(task: "chat", &random)!
+        return IO.task { @IO in
+          // The numbers are the row's own; only the words come from where those of test queries come from.
+          let one = try JSON(parsing: JSONEncoder().encode(row))
+          let file: JSON = .object(["version": .integer(1), "rows": .array([one])])
+          let source = SyntheticQuery(
+            corpus: .builtIn, shapes: try QueryShapes(parsing: Data(file.canonicalText().utf8)))
           let job = SyntheticJob(period: PeriodID(startSeconds: 1), task: "chat", miner: 0, number: number)
           let drawn = source.parameters(bench.period.tasks[0], job: job, seed: seed)
           let messages = drawn.messages.map {
@@ -78,8 +84,8 @@ struct IndistinguishableTests {
           }
           let payload: JSON = .object([
             "messages": .array(messages), "model": .string("chat"), "stream": .bool(true),
-            "temperature": .number(drawn.temperature), "top_p": .number(drawn.topP),
-            "max_tokens": .integer(drawn.maxTokens), "user": .string("u\(number)"), "n": .integer(1),
+            "temperature": .number(row.temperature!), "top_p": .number(row.topP!),
+            "max_tokens": .integer(row.maxTokens!), "user": .string("u\(number)"), "n": .integer(1),
           ])
           let reply = try await bench.ask("u\(number)", payload.canonicalText())
           #expect(reply.last["end"] == "done")

@@ -175,10 +175,10 @@ final class Scene {
     return progress
   }
 
-  /// Bytes of one token's event in a reply: every one is alike.
+  /// Bytes of one token's event in a reply: every one is alike but the first, which has the role too.
   func bytesPerToken() async throws -> Double {
     guard let id = ids.first,
-      let entry = try await queue.redis.send("XRANGE", queue.keys.reply(id), "-", "+", "COUNT", "1")[0],
+      let entry = try await queue.redis.send("XREVRANGE", queue.keys.reply(id), "+", "-", "COUNT", "1")[0],
       let text = entry[1]?.fields?["data"]
     else { throw BenchFailure("no reply has content") }
     let events = text.components(separatedBy: "data: ").count - 1

@@ -53,8 +53,8 @@ let package = Package(
     + service("Vision", program: "vision", also: ["Aggregator"])
     + [
       .executableTarget(
-        name: "vision-bench", dependencies: ["Common", "Workers"], path: "Benchmarks", swiftSettings: settings
-      ),
+        name: "vision-bench", dependencies: ["Common", "Aggregator", "Workers"], path: "Benchmarks",
+        swiftSettings: settings),
       .executableTarget(
         name: "ProcessFixture", dependencies: ["Common"], path: "Tests/ProcessFixture",
         swiftSettings: settings),

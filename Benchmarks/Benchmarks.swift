@@ -13,6 +13,7 @@ enum Benchmarks {
     Entry(name: "nonstream", work: NonstreamBench.run), Entry(name: "relay", work: RelayBench.run),
     Entry(name: "organics", work: OrganicsBench.run),
     Entry(name: "idle-streams", work: IdleStreamsBench.run), Entry(name: "memory", work: MemoryBench.run),
+    Entry(name: "fold", work: FoldBench.run),
   ]
 
   static let table = SettingsTable(

@@ -16,6 +16,13 @@ enum ProcessFigures {
   /// The same of all children that ended.
   static func endedChildrenMicroseconds() -> Double { microseconds(__rusage_who_t(RUSAGE_CHILDREN.rawValue)) }
 
+  /// The most memory that this process had resident at once, in bytes (`getrusage(2)`, in KiB there).
+  static func ownPeakResidentBytes() -> Double {
+    var usage = rusage()
+    getrusage(__rusage_who_t(RUSAGE_SELF.rawValue), &usage)
+    return Double(usage.ru_maxrss) * 1024
+  }
+
   private static func microseconds(_ who: __rusage_who_t) -> Double {
     var usage = rusage()
     getrusage(who, &usage)

@@ -16,6 +16,8 @@ struct ClosedPeriod: Sendable {
   var result: PeriodResult
   /// The result as JSON.
   var json: String
+  /// What miners have proven, as ``ProvenVolumes`` writes it.
+  var proven: [UInt8] = []
   /// By task.
   var verdicts: [String: TaskVerdicts]
   /// The first ledger entries of the periods that are still open.
@@ -45,9 +47,9 @@ actor FoldKeeper {
       state = try FoldState(decoding: data)
     } catch {
       let layout = try? JSONDecoder().decode(Layout.self, from: data)
-      if let version = layout?.version, version != FoldState.currentVersion {
+      if let version = layout?.version, !FoldState.readableVersions.contains(version) {
         throw .unreadableState(
-          "it has layout \(version), and this program reads layout \(FoldState.currentVersion)")
+          "it has layout \(version), and this program reads layouts up to \(FoldState.currentVersion)")
       }
       throw .unreadableState(String(String(describing: error).prefix(300)))
     }
@@ -100,8 +102,8 @@ actor FoldKeeper {
 
   private func closedPeriod(_ result: PeriodResult) throws -> ClosedPeriod {
     ClosedPeriod(
-      result: result, json: try result.encodedText(), verdicts: verdicts(result),
-      openFirstIDs: state.open.map(\.firstID))
+      result: result, json: try result.encodedText(), proven: try ProvenVolumes(state.proven).encoded(),
+      verdicts: verdicts(result), openFirstIDs: state.open.map(\.firstID))
   }
 
   private func verdicts(_ result: PeriodResult) -> [String: TaskVerdicts] {

@@ -52,9 +52,11 @@ public struct MinerResult: Codable, Equatable, Sendable {
   public var periodScore: Double?
   /// Capacity, quality, history and share.
   public var factors: MinerFactors
+  /// What the period showed of the claim; nil when the claim itself is what counts.
+  public var earned: EarnedPeriod?
 
   enum CodingKeys: String, CodingKey {
-    case uid, counters, factors
+    case uid, counters, factors, earned
     case periodScore = "period_score"
   }
 }

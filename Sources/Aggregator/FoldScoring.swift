@@ -2,24 +2,24 @@ import Common
 
 /// From a period's counters, the kept verdicts and the past to weights.
 extension FoldState {
-  /// The capacity with which a miner competes: what it declared, clamped. The one place where anything
-  /// else than the claim can enter.
-  func effectiveCapacity(declared: Double, hotkey: String, task: String) -> Double { declared }
-
   /// Writes the period into the history and computes every factor and the weights.
   mutating func score(
     _ period: OpenPeriod, profile: ScoringProfile, closedBy lastLedgerID: LedgerID
   ) -> PeriodResult {
     let snapshot = period.snapshot
+    let earned = earn(period, profile)
     var results: [TaskResult] = []
     for (taskIndex, task) in snapshot.tasks.enumerated() {
       var miners: [MinerResult] = []
       for (minerIndex, miner) in snapshot.miners.enumerated() {
-        let capacity = effectiveCapacity(
-          declared: snapshot.capacities[taskIndex][minerIndex], hotkey: miner.hotkey, task: task.name)
+        let claim = snapshot.capacities[taskIndex][minerIndex]
+        guard claim.isFinite, claim > 0 else { continue }
         let counters = period.counters[taskIndex][minerIndex]
-        guard capacity.isFinite, capacity > 0 else { continue }
-        let score = profile.periodScore(counters, capacity: capacity)
+        let earned = earned[taskIndex][minerIndex]
+        let capacity = earned?.credit ?? claim
+        let score =
+          earned.map { profile.periodScore(counters, earned: $0) }
+          ?? profile.periodScore(counters, capacity: claim)
         if let score {
           append(
             PastPeriod(startSeconds: snapshot.id.startSeconds, score: score, workMilli: counters.workMilli),
@@ -28,7 +28,7 @@ extension FoldState {
         miners.append(
           MinerResult(
             uid: miner.uid, counters: counters, periodScore: score,
-            factors: factors(miner.hotkey, task.name, capacity, at: snapshot.id, profile)))
+            factors: factors(miner.hotkey, task.name, capacity, at: snapshot.id, profile), earned: earned))
       }
       results.append(TaskResult(task: task.name, weight: task.weight, miners: miners))
     }

@@ -60,7 +60,9 @@ public struct FoldTotals: Codable, Equatable, Sendable {
 /// and period scores per task and hotkey. Equal states encode to equal bytes.
 public struct FoldState: Equatable, Sendable, Codable {
   /// The layout of the encoded state.
-  public static let currentVersion = 1
+  public static let currentVersion = 2
+  /// The layouts that can be read. Layout 1 had no proven volumes: all miners begin as newcomers.
+  static let readableVersions = 1...2
   /// The most periods that are open at once.
   public static let openPeriodsMax = 4
   /// The most closed periods that are remembered, so that none is opened again.
@@ -70,7 +72,7 @@ public struct FoldState: Equatable, Sendable, Codable {
   /// The most hotkeys per task with verdicts or history.
   public static let hotkeysMax = 4096
 
-  let version: Int
+  private(set) var version: Int
   /// The last entry that was folded in; entries up to it are ignored.
   public internal(set) var lastID = LedgerID.zero
   /// What was seen and enters no score.
@@ -85,11 +87,21 @@ public struct FoldState: Equatable, Sendable, Codable {
   var newestVerdict: [String: Int] = [:]
   /// Scores of past periods by task and hotkey, oldest first.
   @Packed var history: [String: [String: [PastPeriod]]] = [:]
+  /// What was proven of the claims, by task and hotkey: thousandths of a volume unit per profile period.
+  /// nil in a state of layout 1.
+  private var provenVolumes: [String: [String: Int]]? = [:]
+
+  /// What was proven of the claims, by task and hotkey: thousandths of a volume unit per profile period.
+  var proven: [String: [String: Int]] {
+    get { provenVolumes ?? [:] }
+    set { provenVolumes = newValue }
+  }
 
   enum CodingKeys: String, CodingKey {
     case version, totals, open, closed, rows, history
     case lastID = "last_id"
     case newestVerdict = "newest_verdict"
+    case provenVolumes = "proven"
   }
 
   /// Nothing folded yet.
@@ -117,9 +129,11 @@ public struct FoldState: Equatable, Sendable, Codable {
   /// included.
   public init(decoding data: Data) throws {
     self = try JSONDecoder().decode(FoldState.self, from: data)
-    guard version == Self.currentVersion else {
+    guard Self.readableVersions.contains(version) else {
       throw DecodingError.dataCorrupted(
         .init(codingPath: [CodingKeys.version], debugDescription: "fold state version \(version)"))
     }
+    version = Self.currentVersion
+    provenVolumes = provenVolumes ?? [:]
   }
 }

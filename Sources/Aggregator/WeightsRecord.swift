@@ -89,7 +89,10 @@ struct WeightsRecord: Equatable, Sendable {
       ["outcome", outcome, "nothing_set", reason] + Self.about(result)
       + ["verdicts", try Self.json(closed.verdicts)] + record.fields + status.fields
     let keep = min(options.resultsMax, max(1, options.resultBytesMax / max(1, closed.json.utf8.count)))
-    return (record, .init(weights: weights, about: about, result: closed.json, keep: keep))
+    return (
+      record,
+      .init(weights: weights, about: about, result: closed.json, keep: keep, proven: closed.proven)
+    )
   }
 
   /// Before which entry the ledger may be dropped: nothing that is kept, belongs to an open period or was

@@ -19,11 +19,11 @@ struct FoldPropertyTests {
     for index in 1...periods {
       let start = index * 3600
       let capacity = Double(random.below(20_000))
-      script.append(
-        .opened(
-          .make(
-            start, profile: profile, tasks: tasks, miners: miners,
-            capacity: { $1 == 0 ? capacity : capacity / 3 }, count: { _, _ in 6 })))
+      var snapshot = PeriodSnapshot.make(
+        start, profile: profile, tasks: tasks, miners: miners,
+        capacity: { $1 == 0 ? capacity : capacity / 3 }, count: { _, _ in 6 })
+      snapshot.earnedCapacity = random.below(4) > 0
+      script.append(.opened(snapshot))
       for _ in 0..<random.below(60) { append(to: &script, start, tasks, miners, &random) }
       if index > 1, random.below(4) > 0 {
         script.append(.closed(PeriodID(startSeconds: start - 3600 * random.below(2))))

@@ -199,12 +199,24 @@ struct FoldTests {
     var state = FoldState()
     state.apply(.opened(.make()), id: "1-0")
     let text = String(decoding: try state.encoded(), as: UTF8.self)
-    let other = text.replacing("\"version\":1}", with: "\"version\":2}")
+    let other = text.replacing("\"version\":2}", with: "\"version\":3}")
     #expect(other != text)
     #expect(throws: DecodingError.self) { try FoldState(decoding: Data(other.utf8)) }
     let cut = text.replacing("\"settled\":\"AAAA\"", with: "\"settled\":\"\"")
     #expect(cut != text)
     #expect(throws: DecodingError.self) { try FoldState(decoding: Data(cut.utf8)) }
+  }
+
+  @Test("a state from before proven volumes is read, and all miners begin as newcomers")
+  func formerState() throws {
+    var state = FoldState()
+    state.apply(.opened(.make()), id: "1-0")
+    let text = String(decoding: try state.encoded(), as: UTF8.self)
+    let former = text.replacing("\"proven\":{},", with: "").replacing(
+      "\"version\":2}", with: "\"version\":1}")
+    #expect(former.utf8.count < text.utf8.count)
+    let read = try FoldState(decoding: Data(former.utf8))
+    #expect(read == state)
   }
 
   @Test("stream ids are read strictly", arguments: ["", "1", "1-", "-1", "1-2-3", "a-0", "1--2"])

@@ -251,7 +251,7 @@ struct ServiceTests {
 
   @Test(
     "a state that cannot be used stops the program and stays as it is",
-    arguments: ["", "{}", #"{"version":2,"rows":[]}"#, "later"])
+    arguments: ["", "{}", #"{"version":3,"rows":[]}"#, "later"])
   @IO func unusable(state: String) async throws {
     try await Pipeline.with { pipeline in
       try await pipeline.runPeriod(1)
@@ -267,8 +267,8 @@ struct ServiceTests {
       let service = try pipeline.service()
       let error = await #expect(throws: AggregatorError.self) { try await service.run(until: Signal()) }
       #expect(error?.exitCode == .failed)
-      let isNewer = state.hasPrefix(#"{"version":2"#)
-      #expect(error?.description.contains("it has layout 2") == isNewer)
+      let isNewer = state.hasPrefix(#"{"version":3"#)
+      #expect(error?.description.contains("it has layout 3") == isNewer)
       let after = try await pipeline.hash(.fold)
       #expect(after == before)
       let results = try await pipeline.results()

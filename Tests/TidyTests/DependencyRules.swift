@@ -22,7 +22,8 @@ enum DependencyRules {
   /// Modules of ours that a module may import.
   private static let modules: [String: Set<String>] = [
     "Common": [], "Producer": ["Common"], "Workers": ["Common"], "Aggregator": ["Common"],
-    "Simulator": ["Common"], "Vision": ["Common", "Aggregator"], "Benchmarks": ["Common", "Workers"],
+    "Simulator": ["Common"], "Vision": ["Common", "Aggregator"],
+    "Benchmarks": ["Common", "Aggregator", "Workers"],
   ]
 
   static func imports(_ file: SourceFile) -> [Finding] {

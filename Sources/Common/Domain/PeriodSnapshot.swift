@@ -49,11 +49,15 @@ public struct PeriodSnapshot: Codable, Equatable, Sendable {
   /// A digest of the configuration that the period was planned from.
   public var configDigest: String
 
+  /// Whether miners are credited with what they have shown. nil, as in records from before there was the
+  /// choice: with what they declare.
+  public var earnedCapacity: Bool?
+
   /// Collects what a period is planned from.
   public init(
     id: PeriodID, startMilliseconds: Int, endMilliseconds: Int, profile: String, validatorHotkey: String,
     tasks: [TaskConfig], miners: [MinerRecord], capacities: [[Double]], testVolumes: [[Double]],
-    counts: [[Int]], configDigest: String
+    counts: [[Int]], configDigest: String, earnedCapacity: Bool? = nil
   ) {
     self.id = id
     self.startMilliseconds = startMilliseconds
@@ -66,7 +70,11 @@ public struct PeriodSnapshot: Codable, Equatable, Sendable {
     self.testVolumes = testVolumes
     self.counts = counts
     self.configDigest = configDigest
+    self.earnedCapacity = earnedCapacity
   }
+
+  /// The period's length in whole seconds, at least one.
+  public var lengthSeconds: Int { max(1, (endMilliseconds - startMilliseconds) / 1000) }
 
   /// How many synthetic queries the period plans in all.
   public var plannedCount: Int { counts.reduce(0) { $0 + $1.reduce(0, +) } }

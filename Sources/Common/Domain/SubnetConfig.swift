@@ -42,12 +42,15 @@ public struct SubnetConfig: Encodable, Equatable, Sendable {
   public let periodSeconds: Int
   /// The validator's own hotkey, when the file names it.
   public let validatorHotkey: String?
+  /// Whether miners are credited with what they have shown instead of what they declare.
+  public let earnedCapacity: Bool
   /// The tasks, in the file's order.
   public let tasks: [TaskConfig]
 
   enum CodingKeys: String, CodingKey, CaseIterable {
     case version, profile, tasks
     case periodSeconds = "period_seconds"
+    case earnedCapacity = "earned_capacity"
     case validatorHotkey = "validator_hotkey"
   }
 
@@ -68,6 +71,7 @@ public struct SubnetConfig: Encodable, Equatable, Sendable {
       fields.has("period_seconds")
       ? try fields.integer("period_seconds", in: Self.periodSecondsRange) : profile.periodSeconds
     validatorHotkey = fields.has("validator_hotkey") ? try fields.text("validator_hotkey") : nil
+    earnedCapacity = fields.has("earned_capacity") ? try fields.flag("earned_capacity") : true
     guard case .array(let entries)? = members["tasks"], (1...Self.tasksMax).contains(entries.count) else {
       throw ConfigError(field: "tasks", problem: "must be an array of 1 to \(Self.tasksMax) tasks")
     }

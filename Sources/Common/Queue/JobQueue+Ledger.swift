@@ -79,13 +79,16 @@ extension JobQueue {
     public var result: String
     /// The most results kept.
     public var keep: Int
+    /// What miners have proven, as ``ProvenVolumes`` writes it; empty leaves what is there.
+    public var proven: [UInt8]
 
     /// Collects what is published.
-    public init(weights: [String]?, about: [String], result: String, keep: Int) {
+    public init(weights: [String]?, about: [String], result: String, keep: Int, proven: [UInt8] = []) {
       self.weights = weights
       self.about = about
       self.result = result
       self.keep = keep
+      self.proven = proven
     }
   }
 
@@ -103,6 +106,7 @@ extension JobQueue {
       command.add(publication?.result ?? "")
       command.add(list: publication?.weights ?? [])
       command.add(list: publication?.about ?? [])
+      command.add(publication?.proven ?? [])
     }
     guard let result = reply.text.flatMap(CheckpointResult.init(rawValue:)) else {
       throw unexpected(.checkpoint, reply)
@@ -117,6 +121,11 @@ extension JobQueue {
       let state = items[1].data
     else { return nil }
     return (cursor, state)
+  }
+
+  /// What the last closed period left of proven volumes, as bytes of ``ProvenVolumes``; nil before it.
+  public func provenVolumes() async throws(RedisError) -> [UInt8]? {
+    try await redis.send("GET", keys.fixed(.proven)).data
   }
 
   /// Drops ledger entries before the id `first`. Returns how many.

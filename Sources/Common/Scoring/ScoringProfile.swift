@@ -44,9 +44,13 @@ public struct ScoringProfile: Sendable {
   }
 }
 
-extension Sequence<Double> {
+extension [Double] {
   /// The sum, added from the smallest to the largest: the same bits for every order of the elements.
-  func sumInAnyOrder() -> Double { sorted().reduce(0, +) }
+  func sumInAnyOrder() -> Double {
+    var ascending = self
+    ascending.sort()
+    return ascending.reduce(0, +)
+  }
 }
 
 extension Double {

@@ -98,7 +98,7 @@ extension ScoringProfile {
       return .nothing(reason: "no miner claims capacity")
     }
     let points = points(shared)
-    let total = points.values.sumInAnyOrder()
+    let total = Array(points.values).sumInAnyOrder()
     guard total > 0 else { return .nothing(reason: "no miner has capacity, quality and a period score") }
     return .set(points.mapValues { $0 / total })
   }

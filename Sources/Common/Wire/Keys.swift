@@ -52,6 +52,8 @@ public struct Keys: Sendable, Equatable {
     case recovering
     /// The aggregator's state and how far it read.
     case fold
+    /// What miners have proven of their claims, for the next plan.
+    case proven
     /// The current weights.
     case weights
     /// What the current weights were computed from.

@@ -37,6 +37,8 @@ enum Planner {
     var claims: [[Double]?]
     var configDigest: String
     var seed: UInt64
+    /// What miners have proven of their claims; nil when capacity is not earned.
+    var proven: ProvenVolumes?
   }
 
   /// The period's numbers: capacities, test volumes and counts by task then miner. A task without weight
@@ -44,31 +46,40 @@ enum Planner {
   static func snapshot(_ input: Input) throws(PlanError) -> PeriodSnapshot {
     precondition(input.claims.count == input.miners.count)
     let profile = ScoringProfile.named(input.profile)
-    var capacities: [[Double]] = []
+    let capacities = input.tasks.enumerated().map { place, task in
+      input.claims.map { claims in
+        profile.capacity(
+          claim: task.weight > 0 ? claims?[place] ?? 0 : 0, maxCapacity: task.maxCapacity,
+          periodSeconds: input.lengthSeconds)
+      }
+    }
+    let inFull = FullTests(input, capacities: capacities, profile: profile)
     var testVolumes: [[Double]] = []
     var counts: [[Int]] = []
     for (place, task) in input.tasks.enumerated() {
-      let isOn = task.weight > 0
-      let row = input.claims.map { claims in
-        profile.capacity(
-          claim: isOn ? claims?[place] ?? 0 : 0, maxCapacity: task.maxCapacity,
-          periodSeconds: input.lengthSeconds)
+      var volumes: [Double] = []
+      var planned: [Double] = []
+      for (number, miner) in input.miners.enumerated() {
+        if let volume = inFull.volume(task: place, miner: number) {
+          volumes.append(volume)
+          // In units of what a query stands for, of which a full test needs enough.
+          let needed = volume * EarnedCapacity.queryMargin / task.expectedVolume
+          planned.append(needed * task.volumePerRequest)
+        } else {
+          var random = SeededRandom(seed: input.seed, "share", task.name, miner.hotkey)
+          volumes.append(capacities[place][number] * profile.testedShare(using: &random))
+          planned.append(volumes[number])
+        }
       }
-      let volumes = zip(row, input.miners).map { capacity, miner in
-        var random = SeededRandom(seed: input.seed, "share", task.name, miner.hotkey)
-        return capacity * profile.testedShare(using: &random)
-      }
-      capacities.append(row)
       testVolumes.append(volumes)
-      counts.append(
-        profile.queryCounts(testVolumes: volumes, volumePerRequest: task.volumePerRequest))
+      counts.append(profile.queryCounts(testVolumes: planned, volumePerRequest: task.volumePerRequest))
     }
     let first = input.start.startSeconds * 1000
     let snapshot = PeriodSnapshot(
       id: input.start, startMilliseconds: first, endMilliseconds: first + input.lengthSeconds * 1000,
       profile: input.profile.rawValue, validatorHotkey: input.validatorHotkey, tasks: input.tasks,
       miners: input.miners, capacities: capacities, testVolumes: testVolumes, counts: counts,
-      configDigest: input.configDigest)
+      configDigest: input.configDigest, earnedCapacity: input.proven != nil)
     guard snapshot.plannedCount <= queriesMax else {
       throw .tooManyQueries(planned: snapshot.plannedCount, max: queriesMax)
     }

@@ -68,7 +68,16 @@ extension ProducerService {
       start: PeriodID(startSeconds: start), lengthSeconds: options.periodSeconds ?? config.periodSeconds,
       profile: config.profile, validatorHotkey: roster.validatorHotkey, tasks: config.tasks,
       miners: roster.miners, claims: answers.claims, configDigest: config.digest,
-      seed: UInt64.random(in: 0 ... .max))
+      seed: UInt64.random(in: 0 ... .max), proven: config.earnedCapacity ? try await proven() : nil)
+  }
+
+  /// What miners have proven so far; nothing before the first period is closed.
+  private func proven() async throws(RedisError) -> ProvenVolumes {
+    guard let bytes = try await queue.provenVolumes() else { return ProvenVolumes() }
+    if let proven = await OffLoop.run({ ProvenVolumes(decoding: bytes) }) { return proven }
+    log.warning(
+      "the proven volumes cannot be read: every claim is tested in full", ["bytes": bytes.count])
+    return ProvenVolumes()
   }
 
   private func snapshot(

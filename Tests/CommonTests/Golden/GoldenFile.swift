@@ -7,13 +7,21 @@ struct GoldenFile {
   let name: String
   let cases: [JSON]
 
-  /// Where the files are: `VISION_GOLDEN_DIR`, or the test's own resources.
-  static var folder: URL {
-    if let path = ProcessInfo.processInfo.environment["VISION_GOLDEN_DIR"] { return URL(filePath: path) }
-    return Bundle.module.resourceURL!.appending(path: "vectors")
+  /// The members of the inputs, where they are objects.
+  var inputMembers: Set<String>? {
+    guard case .object(let members)? = cases.first?["in"] else { return nil }
+    return Set(members.keys)
   }
 
-  static func all() throws -> [GoldenFile] {
+  /// The test's own files.
+  static var shippedFolder: URL { Bundle.module.resourceURL!.appending(path: "vectors") }
+
+  /// The folder that `VISION_GOLDEN_DIR` names.
+  static var namedFolder: URL? {
+    ProcessInfo.processInfo.environment["VISION_GOLDEN_DIR"].map { URL(filePath: $0) }
+  }
+
+  static func all(in folder: URL) throws -> [GoldenFile] {
     let files = try FileManager.default.contentsOfDirectory(at: folder, includingPropertiesForKeys: nil)
     return try files.filter { $0.pathExtension == "json" }.map { url in
       let json = try GoldenParser.parse(Data(contentsOf: url))

@@ -8,43 +8,51 @@ import Testing
 ///
 /// Each case is in exactly one class: equal; safe (the original raised an error or has a known defect:
 /// `safe.json` lists our result and the reason); or replaced on purpose (`GoldenReplaced`).
-/// `VISION_GOLDEN_RECORD=<file>` writes that table anew, to be read before it is kept.
+/// `VISION_GOLDEN_DIR` names another folder of such files. `VISION_GOLDEN_RECORD=<file>` writes the table
+/// of safe cases anew, to be read before it is kept.
 @Suite("Golden vectors")
 struct GoldenTests {
-  static let rules = GoldenV4.rules.merging(GoldenV6.rules) { $1 }.merging(GoldenChain.rules) { $1 }
-
   @Test("every recorded case is equal, safe or replaced, and none is skipped")
   func everyCase() throws {
     let record = ProcessInfo.processInfo.environment["VISION_GOLDEN_RECORD"]
     let table = try GoldenParser.parse(Data(contentsOf: Self.tableURL))
-    var fresh: [String: [String: JSON]] = [:]
-    var sums = [0, 0, 0]
-    var lines: [String] = []
-    let files = try GoldenFile.all()
-    #expect(!files.isEmpty)
-    for file in files {
-      if let reason = GoldenReplaced.reasons[file.name] {
-        #expect(Self.rules[file.name] == nil, "\(file.name) is in two classes")
-        sums[2] += file.cases.count
-        lines.append(Self.line(file.name, [0, 0, file.cases.count], "replaced: \(reason)"))
-        continue
-      }
-      let rule = try #require(Self.rules[file.name], "say how \(file.name) is compared")
-      var safe: [String: JSON] = [:]
-      for (index, one) in file.cases.enumerated() {
-        if let ours = try Self.difference(one, rule, "\(file.name)[\(index)]") { safe[String(index)] = ours }
-      }
-      fresh[file.name] = safe.isEmpty ? nil : safe
-      if record == nil {
-        Self.compare(safe, with: table[file.name]?.members ?? [:], file.name, rule.tolerance)
-      }
-      sums[0] += file.cases.count - safe.count
-      sums[1] += safe.count
-      lines.append(Self.line(file.name, [file.cases.count - safe.count, safe.count, 0], ""))
-    }
-    if let record { try Self.text(of: fresh).write(toFile: record, atomically: true, encoding: .utf8) }
-    print((lines + [Self.line("in all", sums, "")]).joined(separator: "\n"))
-    #expect(record != nil || Set(table.members.keys).isSubset(of: files.map(\.name)))
+    let shipped = try GoldenFile.all(in: GoldenFile.shippedFolder)
+    let given = GoldenFile.namedFolder == nil ? shipped : try GoldenFile.all(in: GoldenFile.namedFolder!)
+    let run = try GoldenRun(given, shipped: shipped, table: record == nil ? table : nil)
+    if let record { try Self.text(of: run.safe).write(toFile: record, atomically: true, encoding: .utf8) }
+    print(run.text)
+    #expect(run.problems.isEmpty, "\(run.problems.joined(separator: "\n"))")
+    #expect(!given.isEmpty && run.files.map(\.name) == given.map(\.name))
+    #expect(run.sum.total == given.reduce(0) { $0 + $1.cases.count })
+    #expect(Set(table.members.keys).isSubset(of: shipped.map(\.name)))
+  }
+
+  @Test("other files of a known format are run too, whatever their name; a wrong figure in them is found")
+  func otherFiles() throws {
+    let shipped = try GoldenFile.all(in: GoldenFile.shippedFolder)
+    func file(_ name: String) throws -> GoldenFile { try #require(shipped.first { $0.name == name }) }
+    let scores = try file("v4_period_score")
+    let weights = try file("v6_weights_pipeline")
+    let more = [
+      GoldenFile(name: "v4_period_score", cases: Array(scores.cases.reversed())),
+      GoldenFile(name: "v6_weights_pipeline-more", cases: Array(weights.cases.prefix(3))),
+      GoldenFile(name: "queue of uids", cases: try file("v4_uid_queue").cases),
+    ]
+    let run = try GoldenRun(more, shipped: shipped, table: nil)
+    #expect(run.problems.isEmpty, "\(run.problems)")
+    #expect(run.files.map(\.counts.total) == more.map(\.cases.count))
+    #expect(run.files[2].counts.replaced == more[2].cases.count)
+
+    let wrong = try #require(scores.cases.last { $0["out"]?["period_score"]?.double ?? 0 > 0.1 })
+    var members = wrong.members
+    members["out"] = .object(["period_score": .number(wrong["out"]!["period_score"]!.double! * (1 + 1e-9))])
+    let found = try GoldenRun(
+      [GoldenFile(name: "v4_period_score_of_mine", cases: [.object(members)])], shipped: shipped, table: nil)
+    #expect(found.problems.count == 1)
+    let strange = try GoldenRun(
+      [GoldenFile(name: "mine", cases: [.object(["in": .object(["a": .null]), "out": .null])])],
+      shipped: shipped, table: nil)
+    #expect(strange.problems.count == 1)
   }
 
   /// The table as JSON, one case per line.
@@ -60,48 +68,5 @@ struct GoldenTests {
 
   static var tableURL: URL {
     Bundle.module.resourceURL!.appending(path: "safe.json")
-  }
-
-  static func line(_ name: String, _ counts: [Int], _ note: String) -> String {
-    let total = counts.reduce(0, +)
-    let padding = String(repeating: " ", count: max(1, 36 - name.count))
-    let figures = "equal \(counts[0])  safe \(counts[1])  replaced \(counts[2])  of \(total)"
-    return "\(name)\(padding)\(figures)  \(note)"
-  }
-
-  /// Nil when the case is equal, else our result with the reason for it.
-  static func difference(_ one: JSON, _ rule: GoldenRule, _ place: String) throws -> JSON? {
-    let input = try #require(one["in"])
-    let output = try #require(one["out"])
-    let ours = try rule.ours(input)
-    #expect(!ours.holdsNonFinite, "\(place): our result is not finite")
-    if ours.isClose(to: rule.theirs(output), tolerance: rule.tolerance) { return nil }
-    let reason = try rule.defect(input, output)
-    if let reproduced = try rule.reproduced(input) {
-      let same = reproduced.isClose(to: rule.theirs(output), tolerance: rule.tolerance)
-      #expect(same, "\(place): the defect does not explain the difference: \(reproduced.canonicalText())")
-    }
-    if reason == nil {
-      let texts = [ours, rule.theirs(output)].map { String($0.canonicalText().prefix(1500)) }
-      Issue.record("\(place): ours \(texts[0]) is not the original's \(texts[1])")
-    }
-    return .object(["ours": ours, "reason": .string(reason ?? "unexplained")])
-  }
-
-  /// Checks the cases that differ against the table of those that may.
-  static func compare(
-    _ safe: [String: JSON], with table: [String: JSON], _ file: String, _ tolerance: Double
-  ) {
-    for index in Set(safe.keys).union(table.keys).sorted() {
-      guard let ours = safe[index] else {
-        Issue.record("\(file)[\(index)] equals the original now: take it off safe.json")
-        continue
-      }
-      guard let listed = table[index] else {
-        Issue.record("\(file)[\(index)] is not in safe.json: \(ours.canonicalText().prefix(1500))")
-        continue
-      }
-      #expect(ours.isClose(to: listed, tolerance: tolerance), "\(file)[\(index)]")
-    }
   }
 }

@@ -4,11 +4,11 @@ import Foundation
 /// The task table of a demo.
 enum DemoConfig {
   /// For a demo of the `nineteen` profile each query stands for this share of the volume that it would stand
-  /// for otherwise. In a minute the profile tests so little that most miners would not be asked at all: the
-  /// usual 4 % of the smallest simulated claim are 2 % of a text query's volume and 1 % of a picture's. With
-  /// these shares such a claim is asked about once, larger ones several times; what one answer makes more
-  /// than enough is skipped, as always. Claims, scores and weights are computed as always.
-  static func nineteenVolumeShare(_ kind: String) -> Double { kind == TaskKind.text.rawValue ? 0.04 : 0.01 }
+  /// for otherwise. All miners are newcomers and tested in full, but a minute of the smallest simulated claim
+  /// is half a text query and a fifth of a picture. With these shares such a claim is asked about once, larger
+  /// ones several times; what one answer makes more than enough is skipped, as always. Claims, scores and
+  /// weights are computed as always.
+  static func nineteenVolumeShare(_ kind: String) -> Double { kind == TaskKind.text.rawValue ? 0.5 : 0.25 }
 
   /// The path of the table: the operator's own, or the one that ships for the profile.
   static func path(_ settings: Settings, _ folder: DemoFolder) throws -> String {

@@ -120,6 +120,7 @@ struct EarnedCapacityTests {
     for ratio in ratios.prefix(2) {
       #expect(ratio.high >= 0.995 && ratio.low > 0.95, "seeds from \(Self.base)")
     }
-    #expect(records.allSatisfy { $0[0].asked > 4 * $0[2].asked })
+    let (heavy, usual) = (records.map { $0[0].asked }, records.map { $0[2].asked })
+    #expect(heavy.reduce(0, +) > 3 * usual.reduce(0, +), "seeds from \(Self.base)")
   }
 }

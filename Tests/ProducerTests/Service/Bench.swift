@@ -11,7 +11,7 @@ final class Bench {
   let rosterPath: String
   private(set) var asked = 0
   /// What each miner claims for every task; nil for no answer.
-  var claim: Double? = 20_000
+  var claim: Double? = 1_000
 
   private init(_ queue: JobQueue, rosterPath: String) {
     self.queue = queue

@@ -12,7 +12,7 @@ let settings: [SwiftSetting] = [
 let scripts = [
   "append", "cancel", "checkpoint", "claim", "claim_check", "close_period", "deregister", "expire",
   "inspect", "lead", "note_check", "open_period", "pause", "prelude", "recover", "release", "renew", "revive",
-    "route", "schedule", "settle", "settle_check", "status", "submit", "sweep",
+  "route", "schedule", "settle", "settle_check", "status", "submit", "sweep",
 ]
 
 /// A library in `Sources/<folder>` and, beside it in `Main/`, the few lines that make it a program.

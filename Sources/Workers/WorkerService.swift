@@ -60,7 +60,8 @@ public final class WorkerService {
       parts: .init(
         queue: queue, client: client, snapshots: snapshots, keeper: keeper, settler: Settler(queue: queue),
         writer: ReplyWriter(queue: queue, replyBytesMax: settings.int("reply-bytes-max")), room: room,
-        routing: routing, clock: clock, corpus: corpus, shapes: shapes, bearer: settings.secret("miner-token"),
+        routing: routing, clock: clock, corpus: corpus, shapes: shapes,
+        bearer: settings.secret("miner-token"),
         limits: limits, leases: leases))
     let slots = Slots(total: settings.int("slots"), reservedShare: settings.double("reserved-share"))
     claimer = Claimer(

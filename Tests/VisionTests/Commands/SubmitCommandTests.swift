@@ -129,6 +129,8 @@ struct SubmitCommandTests {
     }
     let both = try await submit()
     #expect(both.code == 1 && both.output.contains("[cancelled]"), "\(both)")
+    // The cancellation was not waited for by the command: what follows it on the master is.
+    #expect(try await client.send("WAIT", "1", "5000").int == 1)
     #expect(try await copy.send("HGET", keys.job("r"), "state").text == "cancelled")
     await replica.stop()
     await master.stop()

@@ -13,7 +13,7 @@ package struct MinerHealth: Equatable, Sendable {
   /// Moving share of attempts that failed before their first content: another miner could be asked.
   package internal(set) var earlyFailures = 0.0
   /// Moving share of attempts that failed after it: the answer was lost.
-  package internal(set) var lateFailures = 0.0
+  package internal(set) var lateFailures: Double
   /// Requests at a time that it is trusted with.
   package internal(set) var limit: Double
   /// Failures since the last good answer.
@@ -49,6 +49,7 @@ package struct MinerHealth: Equatable, Sendable {
   init(_ tuning: RouterTuning) {
     firstMilliseconds = tuning.unknownFirstMilliseconds
     paceMilliseconds = tuning.unknownPaceMilliseconds
+    lateFailures = tuning.unknownLateFailures
     limit = tuning.limitFirst
   }
 

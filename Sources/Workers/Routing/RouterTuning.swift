@@ -13,6 +13,8 @@ package struct RouterTuning: Equatable, Sendable {
   package var shareDecayMilliseconds = 60_000.0
   /// How much one attempt moves a share of failures.
   package var shareWeight = 0.1
+  /// The share of lost answers that is assumed of a miner before its first: synthetics show what it does.
+  package var unknownLateFailures = 0.1
   /// What an answer that is lost, or wrong, is worth, ms.
   package var lossMilliseconds = 40_000.0
   /// What a failure before the first content is worth, ms: another miner is asked.

@@ -77,6 +77,15 @@ struct RouterTests {
     #expect(choices(router)[3] < 40)
   }
 
+  @Test("prefers a miner that answered well to one of which nothing is known")
+  func unknown() {
+    var router = Router()
+    answer(&router, "miner-2", after: Int(tuning.unknownFirstMilliseconds))
+    let counts = choices(router)
+    #expect(counts[2] > 250, "\(counts)")
+    #expect(counts.allSatisfy { $0 > 0 }, "\(counts)")
+  }
+
   @Test("asks miners with fewer requests under way, here or at other workers")
   func load() {
     var router = settled()

@@ -87,7 +87,7 @@ final class Scene {
       [
         Lab.program("vision-workers"), "--redis-url", "unix://" + lab.redisSocket, "--namespace", namespace,
         "--slots", String(slots), "--reply-bytes-max", bytesMax, "--response-bytes-max", bytesMax,
-        "--organic-lease-ms", "60000", "--grace-ms", "0",
+        "--organic-lease-ms", "60000", "--grace-ms", "0", "--miner-networks", "127.0.0.0/8",
       ], isServer: false)
     try await wait(seconds: 20, for: "the worker to start") {
       let pattern = self.queue.keys.worker("*")

@@ -10,6 +10,8 @@ public final class WorkerService {
   private let claimsRedis: RedisClient
   private let markersRedis: RedisClient
   private let client: HTTPClient
+  /// Checking servers are the operator's own and may be anywhere.
+  private let checksClient: HTTPClient
   private let handler: QueryHandler
   private let keeper: LeaseKeeper
   private let snapshots: SnapshotCache
@@ -41,7 +43,10 @@ public final class WorkerService {
     let corpus = try WorkerService.corpus(settings)
     let shapes = try WorkerService.shapes(settings)
     let servers = try CheckService.servers(settings)
-    client = HTTPClient()
+    var toMiners = HTTPClient.Configuration()
+    toMiners.networks = settings.networks("miner-networks")
+    client = HTTPClient(toMiners)
+    checksClient = HTTPClient()
     let leases = (organic: settings.int("organic-lease-ms"), synthetic: settings.int("synthetic-lease-ms"))
     let allLeases = [leases.organic, leases.synthetic, settings.int("check-lease-ms")]
     keeper = LeaseKeeper(
@@ -69,7 +74,7 @@ public final class WorkerService {
       floor: SyntheticFloor(share: settings.double("synthetic-share")), leases: leases)
     queries = settings.string("lanes") != "check"
     let parts = CheckLane.Parts(
-      queue: queue, client: client, snapshots: snapshots, keeper: keeper, clock: clock, worker: worker,
+      queue: queue, client: checksClient, snapshots: snapshots, keeper: keeper, clock: clock, worker: worker,
       limits: CheckService.limits(settings), leaseMilliseconds: settings.int("check-lease-ms"),
       timeoutMilliseconds: settings.int("check-timeout-ms"))
     checks = servers.isEmpty ? nil : CheckService(servers: servers, parts: parts)
@@ -133,6 +138,7 @@ public final class WorkerService {
     _ = try? await claimsRedis.send("DEL", queue.keys.worker(worker), queue.keys.wakeWorker(worker))
     claimsRedis.close()
     client.close()
+    checksClient.close()
     context.log.info("worker stopped", ["worker": worker, "attempts": handler.figures.attempts])
     return .ok
   }

@@ -4,6 +4,7 @@ import Common
 public enum WorkerSettings {
   /// Beside the common ones.
   public static let own: [Setting] = [
+    CommonSettings.minerNetworks,
     Setting(
       "slots", .integer(1...10_000), default: "200", help: "Jobs that run at once in this process."),
     Setting(

@@ -21,6 +21,8 @@ public final class HTTPClient {
     public var bufferBytes = 8 * 1024
     /// How long resolved names are remembered, in seconds.
     public var nameCacheSeconds = 60
+    /// Which addresses are connected to; another one is refused like a closed port.
+    public var networks = NetworkPolicy.any
     /// Most easy handles kept for reuse, each with its receive buffer.
     public var pooledHandlesMax = 128
 

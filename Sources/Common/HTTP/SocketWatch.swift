@@ -113,9 +113,12 @@ let timerCallback: vision_curl_timer_callback = { _, milliseconds, owner in
 
 let openCallback: vision_curl_open_callback = { owner, _, address in
   let client = client(owner)
-  guard let address = address?.pointee else { return CURL_SOCKET_BAD }
-  let (family, type, proto) = (address.family, address.socktype, address.protocol)
-  return IO.assumeIsolated { client.openSocket(family, type, proto) }
+  guard let address else { return CURL_SOCKET_BAD }
+  let (family, type, proto) = (address.pointee.family, address.pointee.socktype, address.pointee.protocol)
+  let target = IPAddress(address)
+  return IO.assumeIsolated {
+    client.mayReach(target) ? client.openSocket(family, type, proto) : CURL_SOCKET_BAD
+  }
 }
 
 let closeCallback: vision_curl_close_callback = { owner, fd in
@@ -183,6 +186,12 @@ extension HTTPClient {
     return watch
   }
 
+  /// Whether the policy lets us connect to an address. Here, where libcurl is about to connect, and not where
+  /// the URL is read: a name may stand for any address, and for another one each time it is asked for.
+  fileprivate func mayReach(_ address: IPAddress?) -> Bool {
+    address.map { configuration.networks.permits($0) } ?? false
+  }
+
   /// CURLOPT_OPENSOCKETFUNCTION.
   fileprivate func openSocket(_ family: Int32, _ type: Int32, _ proto: Int32) -> Int32 {
     let fd = socket(family, type | Int32(SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), proto)
@@ -197,5 +206,23 @@ extension HTTPClient {
   fileprivate func closeSocket(_ fd: Int32) -> Int32 {
     forgetWatch(fd)
     return Glibc.close(fd)
+  }
+}
+
+extension IPAddress {
+  /// The address that libcurl wants to connect to; nil when it is of another family.
+  init?(_ address: UnsafePointer<curl_sockaddr>) {
+    // The struct ends with a `sockaddr`, and what is behind it in memory belongs to the longer ones.
+    guard let offset = MemoryLayout<curl_sockaddr>.offset(of: \.addr) else { return nil }
+    let socket = UnsafeRawPointer(address).advanced(by: offset)
+    switch address.pointee.family {
+    case AF_INET:
+      let four = socket.loadUnaligned(as: sockaddr_in.self)
+      self.init(v4: UInt32(bigEndian: four.sin_addr.s_addr))
+    case AF_INET6:
+      let six = socket.loadUnaligned(as: sockaddr_in6.self).sin6_addr
+      self.init(bytes: withUnsafeBytes(of: six) { Array($0) })
+    default: return nil
+    }
   }
 }

@@ -35,6 +35,13 @@ public enum CommonSettings {
     help: "A file that is touched every 5 seconds while the program's loop turns, and removed when it ends."
       + " Its age is the sign of life for a supervisor.")
 
+  /// Which addresses of miners are believed.
+  public static let minerNetworks = Setting(
+    "miner-networks", .networks, default: "public",
+    help: "Where miners may be, with commas between: public (the open Internet), any, a network such as"
+      + " 10.0.0.0/8, or !10.0.0.0/8 to exclude one. A miner elsewhere is not contacted, whatever its name"
+      + " resolves to.")
+
   /// What a program needs that talks to Redis and runs until it is stopped.
   public static let service = [redisURL, redisPassword, namespace, config] + process
 

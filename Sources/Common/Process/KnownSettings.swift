@@ -7,6 +7,7 @@ public enum KnownSettings {
 
   private static let common = [
     "redis-url", "redis-password", "namespace", "config", "log-level", "log-format", "health-file",
+    "miner-networks",
   ]
   private static let producer = [
     "roster-file", "roster-command", "roster-seconds", "period-seconds", "periods",

@@ -20,6 +20,8 @@ public struct Setting: Sendable {
     case url(schemes: [String])
     /// A length of time in milliseconds: `1500`, `1500ms`, `90s`, `5m` or `1h`.
     case milliseconds(ClosedRange<Int>)
+    /// Networks that may be reached, as ``NetworkPolicy/init(parsing:)`` reads them.
+    case networks
   }
 
   /// In kebab case: `redis-url`. The flag is `--redis-url`.
@@ -96,6 +98,7 @@ extension Setting.Kind {
     case .url(let schemes): Self.isURL(text, schemes: schemes) ? .text(text) : nil
     case .milliseconds(let range):
       Self.milliseconds(text).flatMap { range.contains($0) ? .integer($0) : nil }
+    case .networks: (try? NetworkPolicy(parsing: text)).map { _ in .text(text) }
     }
   }
 
@@ -112,6 +115,7 @@ extension Setting.Kind {
     case .url(let schemes): "a URL that starts with " + schemes.map { $0 + "://" }.joined(separator: " or ")
     case .milliseconds(let range):
       "a time from \(range.lowerBound)ms to \(range.upperBound)ms, such as 1500ms, 90s, 5m or 1h"
+    case .networks: "public, any, or networks such as 10.0.0.0/8 or !10.0.0.0/8, with commas between"
     }
   }
 
@@ -126,6 +130,7 @@ extension Setting.Kind {
     case .path: "PATH"
     case .url: "URL"
     case .milliseconds: "TIME"
+    case .networks: "NETWORKS"
     }
   }
 

@@ -45,6 +45,14 @@ public struct Settings: Sendable {
   /// As ``int(_:)``; nil if the setting was left unset.
   public func intIfSet(_ name: String) -> Int? { isSet(name) ? int(name) : nil }
 
+  /// A policy of networks.
+  public func networks(_ name: String) -> NetworkPolicy {
+    guard case .text(let text) = value(name), let policy = try? NetworkPolicy(parsing: text) else {
+      preconditionFailure("\(name) names no networks")
+    }
+    return policy
+  }
+
   /// A number.
   public func double(_ name: String) -> Double {
     guard case .decimal(let number) = value(name) else { preconditionFailure("\(name) is not a number") }

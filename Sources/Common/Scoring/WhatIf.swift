@@ -53,7 +53,7 @@ public enum WhatIf {
       }
     }
     let total = weights.reduce(0) { $0 + $1.weight.finiteOrZero }
-    let taken = stated.values.sumInAnyOrder()
+    let taken = Array(stated.values).sumInAnyOrder()
     let others = weights.filter { stated[$0.task] == nil }.reduce(0) { $0 + $1.weight.finiteOrZero }
     let rest = total - taken
     guard rest >= -1e-9 else {

@@ -65,8 +65,9 @@ public struct Roster: Equatable, Sendable {
   /// The hotkeys of those miners; they are on the subnet all the same.
   let droppedHotkeys: Set<String>
 
-  /// Reads and checks a roster. Throws the first problem found.
-  public init(parsing bytes: [UInt8]) throws(RosterError) {
+  /// Reads and checks a roster. Throws the first problem found. A miner whose address says by itself that it
+  /// is outside of `networks` is left out; one with a name is found out when it is contacted.
+  public init(parsing bytes: [UInt8], networks: NetworkPolicy = .any) throws(RosterError) {
     guard bytes.count <= Self.bytesMax else {
       throw RosterError(.tooMany, "is larger than \(Self.bytesMax) bytes")
     }
@@ -100,7 +101,8 @@ public struct Roster: Equatable, Sendable {
       }
       if record.hotkey == validatorHotkey { continue }
       do throws(RosterError) {
-        record.address = try Self.address(record.address, miner: "\(miner) (uid \(record.uid))")
+        record.address = try Self.address(
+          record.address, miner: "\(miner) (uid \(record.uid))", networks)
         miners.append(record)
       } catch {
         dropped.append(error)
@@ -161,7 +163,9 @@ public struct Roster: Equatable, Sendable {
   }
 
   /// The address without a slash at its end.
-  static func address(_ text: String, miner: String) throws(RosterError) -> String {
+  static func address(
+    _ text: String, miner: String, _ networks: NetworkPolicy = .any
+  ) throws(RosterError) -> String {
     func error(_ problem: String) -> RosterError {
       RosterError(.invalidField, miner: miner, field: "address", problem)
     }
@@ -176,6 +180,10 @@ public struct Roster: Equatable, Sendable {
     else { throw error("must be a host and a port, and nothing else") }
     if let port = parts.port {
       guard (1...65_535).contains(port) else { throw error("has no port from 1 to 65535") }
+    }
+    let literal = host.hasPrefix("[") ? String(host.dropFirst().dropLast()) : host
+    if let address = IPAddress(literal), !networks.permits(address) {
+      throw error("is outside of the networks that miner-networks allows")
     }
     return text.hasSuffix("/") ? String(text.dropLast()) : text
   }

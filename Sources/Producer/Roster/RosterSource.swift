@@ -25,6 +25,7 @@ public final class RosterSource {
   }
 
   private let origin: Origin
+  private let networks: NetworkPolicy
   private let log: Log
   private var seen: FileState?
   private var commandIsDue = Monotonic(nanoseconds: .min)
@@ -34,9 +35,10 @@ public final class RosterSource {
   /// How often a good roster was read: it changes when ``current`` may have changed.
   public private(set) var revision = 0
 
-  /// A source that has read nothing yet.
-  public init(_ origin: Origin, log: Log = .shared) {
+  /// A source that has read nothing yet. Miners outside of `networks` are left out.
+  public init(_ origin: Origin, networks: NetworkPolicy = .any, log: Log = .shared) {
     self.origin = origin
+    self.networks = networks
     self.log = log
   }
 
@@ -58,7 +60,9 @@ public final class RosterSource {
         bytes = try await Self.output(of: text)
         commandIsDue = Monotonic.now().advanced(milliseconds: seconds * 1000)
       }
-      let roster = try await OffLoop.run { () throws(RosterError) in try Roster(parsing: bytes) }
+      let roster = try await OffLoop.run { [networks] () throws(RosterError) in
+        try Roster(parsing: bytes, networks: networks)
+      }
       current = roster
       revision += 1
       lastProblem = nil

@@ -7,6 +7,7 @@ public enum ProducerProgram {
     program: "vision-producer",
     about: "Plans which miner is tested when, period by period. Any number may run; one leads.",
     settings: CommonSettings.service + [
+      CommonSettings.minerNetworks,
       Setting(
         "roster-file", .path,
         help: "A JSON file that lists the miners; read again whenever it changes."),
@@ -41,11 +42,13 @@ public enum ProducerProgram {
     if let password = settings.secret("redis-password") { address.password = password.reveal() }
     let redis = RedisClient(address: address, options: .init(name: "vision-producer"))
     defer { redis.close() }
-    let http = HTTPClient()
+    var client = HTTPClient.Configuration()
+    client.networks = settings.networks("miner-networks")
+    let http = HTTPClient(client)
     defer { http.close() }
     let service = ProducerService(
       queue: JobQueue(redis: redis, keys: Keys(namespace: settings.string("namespace"))),
-      roster: RosterSource(origin, log: context.log), config: config, http: http,
+      roster: RosterSource(origin, networks: client.networks, log: context.log), config: config, http: http,
       options: .init(
         periodSeconds: settings.intIfSet("period-seconds"), periodsMax: settings.intIfSet("periods"),
         door: DoorLimits(

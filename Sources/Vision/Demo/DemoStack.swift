@@ -73,11 +73,15 @@ final class DemoStack {
         "producer-\(number)",
         ["vision-producer"] + common + [
           "--roster-file", folder.file("roster.json"), "--period-seconds", String(settings.int("period")),
-          "--periods", String(settings.int("periods")),
+          "--periods", String(settings.int("periods")), "--miner-networks", "127.0.0.0/8",
         ])
     }
     for number in 1...settings.int("workers") {
-      try spawn("worker-\(number)", ["vision-workers"] + common + ["--lanes", "query", "--grace-ms", "2000"])
+      try spawn(
+        "worker-\(number)",
+        ["vision-workers"] + common + [
+          "--lanes", "query", "--grace-ms", "2000", "--miner-networks", "127.0.0.0/8",
+        ])
     }
     try spawn(
       "checker-worker",

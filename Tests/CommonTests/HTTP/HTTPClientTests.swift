@@ -231,6 +231,29 @@ struct HTTPClientTests {
     #expect(client.transferCount == 0)
   }
 
+  @Test(
+    "an address outside of the allowed networks is refused, however it is written",
+    arguments: ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "017700000001"])
+  @IO func networks(host: String) async throws {
+    let server = LoopbackServer { connection in
+      while connection.readRequest() != nil { connection.respond(body: "inside") }
+    }
+    for (policy, isReached) in [("public", false), ("public,127.0.0.0/8", true), ("any,!127.0.0.1", false)] {
+      var configuration = HTTPClient.Configuration()
+      configuration.networks = try NetworkPolicy(parsing: policy)
+      let client = HTTPClient(configuration)
+      defer { client.close() }
+      let before = server.connections
+      let outcome = await client.outcome("http://\(host):\(server.port)/")
+      if isReached {
+        #expect(try outcome.get().body == Array("inside".utf8))
+      } else {
+        #expect(throws: HTTPFailure.self) { try outcome.get() }
+        #expect(server.connections == before)
+      }
+    }
+  }
+
   @Test("200 streams at a time, their chunks interleaved, each arrive whole and in order")
   @IO func manyStreams() async {
     let server = LoopbackServer { connection in

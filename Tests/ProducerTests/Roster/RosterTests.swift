@@ -56,6 +56,20 @@ struct RosterTests {
     #expect(throws: RosterError.self) { try parse(text) }
   }
 
+  @Test("leaves out a miner whose address is outside of the networks that are allowed, and nobody else")
+  func networks() throws {
+    let addresses = [
+      "http://8.8.8.8:1", "http://127.0.0.1:6379", "http://169.254.169.254", "http://[::1]:2",
+      "http://[::ffff:10.0.0.1]:3", "http://miner.example:4", "http://[2606:4700::1111]:5",
+    ]
+    let miners = addresses.enumerated().map { #"{"hotkey": "h\#($0)", "uid": \#($0), "address": "\#($1)"}"# }
+    let text = #"{"version": 1, "validator_hotkey": "v", "miners": [\#(miners.joined(separator: ","))]}"#
+    let roster = try Roster(parsing: Array(text.utf8), networks: NetworkPolicy(parsing: "public"))
+    #expect(roster.miners.map(\.uid) == [0, 5, 6])
+    #expect(roster.dropped.map(\.miner) == [1, 2, 3, 4].map { "miners[\($0)] (uid \($0))" })
+    #expect(roster.dropped.allSatisfy { $0.description.contains("miner-networks") })
+  }
+
   @Test("has a maximum of miners")
   func tooMany() throws {
     let entries = Array(repeating: "1", count: Roster.minersMax)

@@ -47,7 +47,10 @@ final class DemoRun {
   }
 
   private func text(_ name: String) -> String {
-    (try? String(contentsOfFile: folder + "/" + name, encoding: .utf8)) ?? ""
+    // Foundation's readers of whole files leak a page when the file is empty, as a fresh log is.
+    let handle = FileHandle(forReadingAtPath: folder + "/" + name)
+    let data = (try? handle?.readToEnd()) ?? Data()
+    return String(decoding: data, as: UTF8.self)
   }
 
   /// Waits until `condition` holds, a minute at most. Nothing tells of what programs write.

@@ -96,7 +96,10 @@ final class PipelineBench {
     let end = periods.map { ["--periods", String($0)] } ?? []
     return try start(
       name, "vision-producer",
-      ["--roster-file", file("roster.json"), "--period-seconds", String(periodSeconds)] + end)
+      [
+        "--roster-file", file("roster.json"), "--period-seconds", String(periodSeconds), "--miner-networks",
+        "127.0.0.0/8",
+      ] + end)
   }
 
   /// Starts a query worker with short leases.
@@ -106,7 +109,7 @@ final class PipelineBench {
       name, "vision-workers",
       [
         "--lanes", "query", "--organic-lease-ms", "1000", "--synthetic-lease-ms", "1000", "--grace-ms",
-        "1000",
+        "1000", "--miner-networks", "127.0.0.0/8",
       ])
   }
 

@@ -93,7 +93,7 @@ final class OrganicBench {
   func arguments(_ more: [String] = []) throws -> [String] {
     [
       "--redis-url", try TestRedis.url, "--namespace", namespace, "--lanes", "query", "--organic-lease-ms",
-      "1500", "--grace-ms", "0",
+      "1500", "--grace-ms", "0", "--miner-networks", "127.0.0.0/8",
     ] + more
   }
 

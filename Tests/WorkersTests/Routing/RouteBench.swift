@@ -137,7 +137,10 @@ final class RouteBench {
 
   private var arguments: [String] {
     get throws {
-      ["--redis-url", try TestRedis.url, "--namespace", namespace, "--lanes", "query", "--grace-ms", "2000"]
+      [
+        "--redis-url", try TestRedis.url, "--namespace", namespace, "--lanes", "query", "--grace-ms", "2000",
+        "--miner-networks", "127.0.0.0/8",
+      ]
     }
   }
 

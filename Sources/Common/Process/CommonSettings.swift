@@ -2,13 +2,33 @@
 public enum CommonSettings {
   /// Where Redis is.
   public static let redisURL = Setting(
-    "redis-url", .url(schemes: ["redis", "unix"]), default: "redis://127.0.0.1:6379/0",
-    help: "Where Redis is: redis://host:port/database, or unix:///path/of/the.sock.")
+    "redis-url", .url(schemes: ["redis", "unix", "redis+sentinel"]), default: "redis://127.0.0.1:6379/0",
+    help: "Where Redis is: redis://host:port/database, unix:///path/of/the.sock, or the Sentinels that know"
+      + " the master and its name there: redis+sentinel://host:port,host:port,host:port/NAME.")
 
   /// The password for Redis, apart from the URL.
   public static let redisPassword = Setting(
     "redis-password", .string(maxBytes: 1024), isSecret: true,
     help: "The password for Redis; wins over one in the URL.")
+
+  /// The user of Redis, apart from the URL.
+  public static let redisUser = Setting(
+    "redis-user", .string(maxBytes: 256),
+    help: "The user to log in to Redis as, such as vision-worker; wins over one in the URL.")
+
+  /// Where the password for Redis stands.
+  public static let redisPasswordFile = Setting(
+    "redis-password-file", .path,
+    help: "A file that holds the password for Redis and that only its owner can read; wins over one in the"
+      + " URL.")
+
+  /// The password of the Sentinels, which have users of their own.
+  public static let sentinelPassword = Setting(
+    "redis-sentinel-password", .string(maxBytes: 1024), isSecret: true,
+    help: "The password of the Sentinels, where they have one.")
+
+  /// How to reach Redis: what every program has that talks to it.
+  public static let redis = [redisURL, redisUser, redisPassword, redisPasswordFile, sentinelPassword]
 
   /// The first part of every key.
   public static let namespace = Setting(
@@ -43,7 +63,7 @@ public enum CommonSettings {
       + " resolves to.")
 
   /// What a program needs that talks to Redis and runs until it is stopped.
-  public static let service = [redisURL, redisPassword, namespace, config] + process
+  public static let service = redis + [namespace, config] + process
 
   /// What a program needs that does not talk to Redis.
   public static let process = [logLevel, logFormat, healthFile]

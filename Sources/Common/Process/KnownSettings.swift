@@ -6,7 +6,9 @@ public enum KnownSettings {
     common + producer + workers + aggregator + simulator + commands)
 
   private static let common = [
-    "redis-url", "redis-password", "namespace", "config", "log-level", "log-format", "health-file",
+    "redis-url", "redis-user", "redis-password", "redis-password-file", "redis-sentinel-password",
+    "namespace", "config", "log-level",
+    "log-format", "health-file",
     "miner-networks",
   ]
   private static let producer = [

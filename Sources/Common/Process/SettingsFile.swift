@@ -23,10 +23,15 @@ public struct SettingsFile: Sendable {
   /// Reads a file from the disk.
   /// - Throws: `.unreadableFile` with the system's reason, or when it is too large or not a file.
   public static func read(_ path: String) throws(SettingsError) -> SettingsFile {
+    try read(path, setting: "settings", called: "settings file")
+  }
+
+  /// The same for the file that another setting names.
+  static func read(_ path: String, setting: String, called name: String) throws(SettingsError) -> SettingsFile
+  {
     func refused(_ reason: String) -> SettingsError {
       SettingsError(
-        .unreadableFile, setting: "settings",
-        "settings file \(TextEscape.shown(path, maxBytes: 300)): \(reason)")
+        .unreadableFile, setting: setting, "\(name) \(TextEscape.shown(path, maxBytes: 300)): \(reason)")
     }
     // Non-blocking, so that a named pipe is refused instead of waited for.
     let fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)

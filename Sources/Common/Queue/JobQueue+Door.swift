@@ -84,6 +84,28 @@ extension JobQueue {
     }
   }
 
+  /// Waits until `wanted` replicas have what ``submit(id:task:payload:account:allowedMilliseconds:streams:)``
+  /// wrote. Returns how many have it, or nil when the connection was replaced meanwhile: another server may
+  /// answer now, which need not have the request, so submit again.
+  /// - Parameters:
+  ///   - submitted: the client's `connectionCount` after the submit.
+  ///   - limitMilliseconds: the longest wait.
+  public func waitForReplicas(
+    _ wanted: Int, since submitted: Int, limitMilliseconds: Int
+  ) async throws(RedisError) -> Int? {
+    guard redis.connectionCount == submitted else { return nil }
+    do throws(RedisError) {
+      let count = try await redis.send(
+        RedisCommand("WAIT", String(wanted), String(limitMilliseconds)),
+        timeoutMilliseconds: limitMilliseconds + 5_000
+      ).int
+      return redis.connectionCount == submitted ? count : nil
+    } catch {
+      guard error.isTransient else { throw error }
+      return nil
+    }
+  }
+
   /// Ends an organic job at the user's wish. Returns its state, or "unknown".
   public func cancel(id: String) async throws(RedisError) -> String {
     let reply = try await run(.cancel) { $0.add(id) }

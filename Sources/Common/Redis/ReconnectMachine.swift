@@ -24,6 +24,11 @@ struct ReconnectMachine {
   static let backoffMaxMilliseconds = 5_000
 
   private var state = State.idle
+  private let backoffMaxMilliseconds: Int
+
+  init(backoffMaxMilliseconds: Int = ReconnectMachine.backoffMaxMilliseconds) {
+    self.backoffMaxMilliseconds = backoffMaxMilliseconds
+  }
 
   /// Somebody needs a connection.
   mutating func wanted(now: Monotonic) -> Action {
@@ -40,7 +45,7 @@ struct ReconnectMachine {
     switch state {
     case .connecting(let failures):
       state = .connecting(failures: failures + 1)
-      let range = ReconnectMachine.backoffRangeMilliseconds(failures: failures)
+      let range = min(backoffMaxMilliseconds, ReconnectMachine.backoffRangeMilliseconds(failures: failures))
       return .connect(at: now.advanced(milliseconds: Int(Double(range) * uniform)))
     case .idle, .ready, .closed: return .none
     }

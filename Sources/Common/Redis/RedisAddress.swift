@@ -8,7 +8,26 @@ public struct RedisAddress: Equatable, Sendable, CustomStringConvertible {
     case tcp(host: String, port: Int)
     /// The path of a unix socket.
     case unix(path: String)
+    /// The master that Redis Sentinel knows by this name. Any of the Sentinels may be asked.
+    case sentinel(hosts: [Host], master: String)
   }
+
+  /// A host name or numeric address, and a port.
+  public struct Host: Equatable, Sendable {
+    /// A name or a numeric address.
+    public var host: String
+    /// A port.
+    public var port: Int
+
+    /// Names a host and a port.
+    public init(host: String, port: Int) {
+      self.host = host
+      self.port = port
+    }
+  }
+
+  /// Most Sentinels of one address.
+  public static let sentinelsMax = 16
 
   /// How to reach the server.
   public var endpoint: Endpoint
@@ -18,6 +37,8 @@ public struct RedisAddress: Equatable, Sendable, CustomStringConvertible {
   public var password: String?
   /// The database number.
   public var database: Int
+  /// The password of the Sentinels, which are not Redis's users; nil for none.
+  public var sentinelPassword: String?
 
   /// Names a server.
   public init(endpoint: Endpoint, user: String? = nil, password: String? = nil, database: Int = 0) {
@@ -27,15 +48,16 @@ public struct RedisAddress: Equatable, Sendable, CustomStringConvertible {
     self.database = database
   }
 
-  /// Reads `redis://[user[:password]@]host[:port][/database]` or
-  /// `unix://[user[:password]@]/path/to/socket[?db=N]`.
+  /// Reads `redis://[user[:password]@]host[:port][/database]`,
+  /// `unix://[user[:password]@]/path/to/socket[?db=N]` or
+  /// `redis+sentinel://[user[:password]@]host[:port][,host[:port]…]/master[/database]`.
   /// - Throws: `RedisError` with the code `invalidAddress`; its message does not repeat the password.
   public init(url: String) throws(RedisError) {
-    func invalid(_ why: String) -> RedisError {
-      RedisError(
-        .invalidAddress,
-        "\(why); use redis://[user:password@]host[:port][/database] or unix:///path/to/socket[?db=N]")
+    if let rest = url.wholeMatch(of: /redis\+sentinel:\/\/(.*)/)?.1 {
+      self = try RedisAddress(sentinels: rest)
+      return
     }
+    func invalid(_ why: String) -> RedisError { RedisAddress.invalid(why) }
     guard let parts = URLComponents(string: url), let scheme = parts.scheme else {
       throw invalid("the Redis address is not a URL")
     }
@@ -73,8 +95,16 @@ public struct RedisAddress: Equatable, Sendable, CustomStringConvertible {
   public var description: String {
     switch endpoint {
     case .tcp(let host, let port):
-      return "redis://\(host.contains(":") ? "[\(host)]" : host):\(port)/\(database)"
+      return "redis://\(Host(host: host, port: port))/\(database)"
     case .unix(let path): return "unix://\(path)" + (database == 0 ? "" : "?db=\(database)")
+    case .sentinel(let hosts, let master):
+      let list = hosts.map(\.description).joined(separator: ",")
+      return "redis+sentinel://\(list)/\(master)" + (database == 0 ? "" : "/\(database)")
     }
   }
+}
+
+extension RedisAddress.Host: CustomStringConvertible {
+  /// `host:port`, with brackets around an IPv6 address.
+  public var description: String { "\(host.contains(":") ? "[\(host)]" : host):\(port)" }
 }

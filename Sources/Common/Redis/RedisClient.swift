@@ -21,7 +21,8 @@ public final class RedisClient {
 
   private let address: RedisAddress
   private let options: Options
-  private var machine = ReconnectMachine()
+  private var sentinel: RedisSentinel?
+  private var machine: ReconnectMachine
   private var random: SeededRandom
   private var connection: RedisConnection?
   private var available = Signal()
@@ -34,8 +35,19 @@ public final class RedisClient {
   public init(address: RedisAddress, options: Options) {
     self.address = address
     self.options = options
+    var backoffMax = ReconnectMachine.backoffMaxMilliseconds
+    if case .sentinel(let hosts, let master) = address.endpoint {
+      sentinel = RedisSentinel(hosts: hosts, master: master, password: address.sentinelPassword)
+      // A failover takes seconds, and a Sentinel is asked cheaply.
+      backoffMax = RedisSentinel.backoffMaxMilliseconds
+    }
+    machine = ReconnectMachine(backoffMaxMilliseconds: backoffMax)
     random = SeededRandom(seed: UInt64.random(in: 0 ... .max))
   }
+
+  /// How many connections were established so far: who compares two values knows whether what he sent in
+  /// between went over one connection, thus to one server.
+  public private(set) var connectionCount = 0
 
   /// Whether a connection stands.
   public var isConnected: Bool { connection != nil }
@@ -130,6 +142,7 @@ public final class RedisClient {
     }
     machine.succeeded()
     connection = fresh
+    connectionCount += 1
     onChange?(true)
     let signal = available
     available = Signal()
@@ -138,11 +151,31 @@ public final class RedisClient {
 
   private func establish(_ fresh: RedisConnection) async throws(RedisError) {
     let limit = options.connectTimeoutMilliseconds
-    var endpoint = address.endpoint
-    if case .tcp(let host, let port) = endpoint {
-      endpoint = .tcp(host: try await resolve(host), port: port)
+    try await fresh.connect(to: try await numericEndpoint(), timeoutMilliseconds: limit)
+    try await logIn(fresh, limit)
+    guard sentinel != nil else { return }
+    // The server that a Sentinel names can be on its way down, or only on its way up.
+    let role = try await fresh.send(RedisCommand("ROLE"), timeoutMilliseconds: limit)
+    guard role[0]?.text == "master" else {
+      sentinel?.distrust()
+      throw RedisError(.cannotConnect, "the server that Sentinel names is no master")
     }
-    try await fresh.connect(to: endpoint, timeoutMilliseconds: limit)
+  }
+
+  /// Where to connect now: names are resolved, and Sentinel is asked, anew each time.
+  private func numericEndpoint() async throws(RedisError) -> RedisAddress.Endpoint {
+    switch address.endpoint {
+    case .unix: return address.endpoint
+    case .tcp(let host, let port): return .tcp(host: try await resolve(host), port: port)
+    case .sentinel(let hosts, let master):
+      var asked = sentinel ?? RedisSentinel(hosts: hosts, master: master, password: address.sentinelPassword)
+      let found = try await asked.find()
+      sentinel = asked
+      return .tcp(host: try await resolve(found.host), port: found.port)
+    }
+  }
+
+  private func logIn(_ fresh: RedisConnection, _ limit: Int) async throws(RedisError) {
     if let password = address.password {
       var login = RedisCommand("AUTH")
       if let user = address.user { login.add(user) }
@@ -162,7 +195,7 @@ public final class RedisClient {
         RedisCommand("CLIENT", "SETNAME", options.name), timeoutMilliseconds: limit)
     } catch {
       // A user without the right to name connections can work all the same.
-      guard error.code == .server else { throw error }
+      guard error.code == .notPermitted || error.code == .server else { throw error }
     }
   }
 }

@@ -43,6 +43,7 @@ final class RedisConnection: ReadinessHandler {
     switch endpoint {
     case .tcp(let host, let port): opened = redisAsyncConnect(host, Int32(port))
     case .unix(let path): opened = redisAsyncConnectUnix(path)
+    case .sentinel: preconditionFailure("a Sentinel address is resolved first")
     }
     guard let opened else { throw RedisError(.cannotConnect, "out of memory") }
     if opened.pointee.err != 0 {

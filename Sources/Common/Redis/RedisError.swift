@@ -16,6 +16,8 @@ public struct RedisError: Error, Equatable, Sendable, CustomStringConvertible {
     case notReady
     /// The server refuses writes that need memory.
     case outOfMemory
+    /// The user may not do this (NOPERM).
+    case notPermitted
     /// The server does not know the script.
     case noScript
     /// Any other error reply.
@@ -42,6 +44,7 @@ public struct RedisError: Error, Equatable, Sendable, CustomStringConvertible {
     let word = reply.prefix { $0 != " " }
     switch word {
     case "NOSCRIPT": code = .noScript
+    case "NOPERM": code = .notPermitted
     case "OOM": code = .outOfMemory
     case "READONLY", "LOADING", "MASTERDOWN", "NOREPLICAS", "UNBLOCKED", "BUSY": code = .notReady
     default: code = .server

@@ -38,9 +38,7 @@ public enum ProducerProgram {
     let origin = try rosterOrigin(settings)
     let config = try ConfigSource(path: settings.string("config"), log: context.log)
     guard try await RedisStart.isReady(context) else { return .ok }
-    var address = try RedisAddress(url: settings.string("redis-url"))
-    if let password = settings.secret("redis-password") { address.password = password.reveal() }
-    let redis = RedisClient(address: address, options: .init(name: "vision-producer"))
+    let redis = RedisClient(address: try settings.redisAddress(), options: .init(name: "vision-producer"))
     defer { redis.close() }
     var client = HTTPClient.Configuration()
     client.networks = settings.networks("miner-networks")

@@ -3,10 +3,8 @@ import Common
 /// The settings and the queue of a command that talks to Redis once.
 enum Connection {
   /// What such a command can be told.
-  static let settings = [
-    CommonSettings.redisURL, CommonSettings.redisPassword, CommonSettings.namespace,
-    CommonSettings.logLevel, CommonSettings.logFormat,
-  ]
+  static let settings =
+    CommonSettings.redis + [CommonSettings.namespace, CommonSettings.logLevel, CommonSettings.logFormat]
 
   /// Why a command could not do its work.
   struct Failure: ExitCodeProviding, CustomStringConvertible {

@@ -29,6 +29,9 @@ enum SubmitCommand {
     ],
     positionals: [.init("prompt", help: "What to ask.", isOptional: true)], work: run)
 
+  /// Most submits of one request when connections are lost while replicas are waited for.
+  private static let submitsMax = 10
+
   @IO private static func run(_ context: ServiceContext) async throws -> ExitCode {
     let settings = context.settings
     let payload = try payload(settings)
@@ -37,11 +40,7 @@ enum SubmitCommand {
     defer { reader.close() }
     let id = settings.stringIfSet("id") ?? "cli-" + String(UInt64.random(in: 0 ... .max), radix: 36)
     return try await Connection.withQueue(settings) { queue in
-      let result = try await queue.submit(
-        id: id, task: settings.string("task"), payload: payload, account: settings.string("account"),
-        allowedMilliseconds: settings.int("deadline-ms"), streams: settings.bool("stream"))
-      if case .refused(let refusal) = result { throw try await failure(refusal, queue) }
-      try await waitForReplicas(settings, queue, id: id)
+      try await submit(settings, queue, id: id, payload)
       let cancel: @IO () -> Void = { IO.task { @IO in _ = try? await queue.cancel(id: id) } }
       let timer = settings.intIfSet("cancel-after").map {
         EventLoop.shared.after(milliseconds: $0, cancel)
@@ -71,19 +70,29 @@ enum SubmitCommand {
     }
   }
 
-  /// Waits until enough replicas have what was written, on the connection that wrote it.
-  @IO private static func waitForReplicas(
-    _ settings: Settings, _ queue: JobQueue, id: String
+  /// Submits, and waits until enough replicas have the request. After a lost connection both are done again:
+  /// the next server may be another one, which has the request only if it was replicated in time.
+  @IO private static func submit(
+    _ settings: Settings, _ queue: JobQueue, id: String, _ payload: [UInt8]
   ) async throws {
-    let wanted = settings.int("wait-replicas")
-    guard wanted > 0 else { return }
-    let limit = settings.int("wait-ms")
-    let reply = try await queue.redis.send(
-      RedisCommand(words: ["WAIT", String(wanted), String(limit)]), timeoutMilliseconds: limit + 5_000)
-    guard let count = reply.int, count < wanted else { return }
+    let (wanted, limit) = (settings.int("wait-replicas"), settings.int("wait-ms"))
+    for _ in 0..<submitsMax {
+      let result = try await queue.submit(
+        id: id, task: settings.string("task"), payload: payload, account: settings.string("account"),
+        allowedMilliseconds: settings.int("deadline-ms"), streams: settings.bool("stream"))
+      if case .refused(let refusal) = result { throw try await failure(refusal, queue) }
+      let submitted = queue.redis.connectionCount
+      guard wanted > 0 else { return }
+      let confirmed = try await queue.waitForReplicas(wanted, since: submitted, limitMilliseconds: limit)
+      guard let count = confirmed else { continue }
+      if count >= wanted { return }
+      throw Connection.Failure(
+        description: "accepted, but \(count) of \(wanted) replicas have it after \(limit) ms:"
+          + " wait for it again with --id \(id)", exitCode: .unavailable)
+    }
     throw Connection.Failure(
-      description: "accepted, but \(count) of \(wanted) replicas have it after \(limit) ms:"
-        + " wait for it again with --id \(id)", exitCode: .unavailable)
+      description: "the connection to Redis was lost \(submitsMax) times: submit again with --id \(id)",
+      exitCode: .unavailable)
   }
 
   private static func payload(_ settings: Settings) throws -> [UInt8] {

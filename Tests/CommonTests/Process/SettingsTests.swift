@@ -1,3 +1,4 @@
+import Foundation
 import Testing
 
 @testable import Common
@@ -126,11 +127,11 @@ struct SettingsTests {
       (["--title", "12345678901"], "--title 12345678901: must be text of at most 10 bytes"),
       (
         ["--redis-url", "http://a"],
-        "--redis-url http://a: must be a URL that starts with redis:// or unix://"
+        "--redis-url http://a: must be a URL that starts with redis:// or unix:// or redis+sentinel://"
       ),
       (
         ["--redis-url", "redis://"],
-        "--redis-url redis://: must be a URL that starts with redis:// or unix://"
+        "--redis-url redis://: must be a URL that starts with redis:// or unix:// or redis+sentinel://"
       ),
       (
         ["--grace", "1d"],
@@ -228,6 +229,39 @@ extension SettingsTests {
     #expect(url.shown.map(\.value) == ["redis://:***@h:1/0"])
   }
 
+  @Test("take the password for Redis from a file that nobody else can read, and the user from beside the URL")
+  func passwordFile() throws {
+    try withTemporaryFolder { folder in
+      let path = folder + "/worker.password"
+      func write(_ text: String, mode: Int = 0o600) {
+        _ = FileManager.default.createFile(
+          atPath: path, contents: Data(text.utf8), attributes: [.posixPermissions: mode])
+      }
+      let table = SettingsTable(program: "vision-test", about: "", settings: CommonSettings.service)
+      func address(_ more: [String] = []) throws -> RedisAddress {
+        let arguments = ["--redis-password-file", path, "--redis-url", "redis://me@h"] + more
+        let request = try table.parse(arguments: arguments, environment: [:], readFile: SettingsFile.read)
+        guard case .run(let settings) = request else { throw NotRun() }
+        return try settings.redisAddress()
+      }
+      write("hunter2\nand more")
+      #expect(try address().password == "hunter2" && address().user == "me")
+      #expect(try address(["--redis-user", "vision-worker"]).user == "vision-worker")
+      for (text, mode, reason) in [
+        ("hunter2", 0o640, "other users can read it: chmod 600"), ("\n", 0o600, "its first line must be"),
+        (String(repeating: "a", count: 1025), 0o600, "its first line must be"),
+      ] {
+        write(text, mode: mode)
+        let error = try #require(throws: RedisError.self) { try address() }
+        #expect(error.message.hasPrefix("redis-password-file \(path): \(reason)"), "\(error.message)")
+        #expect(error.exitCode == .usage && !error.message.contains("hunter2"))
+      }
+      try FileManager.default.removeItem(atPath: path)
+      let error = try #require(throws: RedisError.self) { try address() }
+      #expect(error.message == "redis-password-file \(path): No such file or directory")
+    }
+  }
+
   @Test("refuse secrets where others can see them")
   func exposedSecrets() throws {
     for arguments in [["--redis-password", "hunter2"], ["--redis-password=hunter2"], ["--redis-password"]] {
@@ -254,7 +288,8 @@ extension SettingsTests {
         == "VISION_REDIS_PASSWORD=<redacted>: must be text of at most 1024 bytes")
     #expect(
       try refusal(environment: ["VISION_REDIS_URL": "http://:hunter2@h"]).description
-        == "VISION_REDIS_URL=http://:***@h: must be a URL that starts with redis:// or unix://")
+        == "VISION_REDIS_URL=http://:***@h: must be a URL that starts with redis:// or unix:// or redis+sentinel://"
+    )
   }
 
   @Test("describe themselves in 100 columns, each with its flag, variable, default and range")

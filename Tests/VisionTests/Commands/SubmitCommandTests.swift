@@ -62,7 +62,7 @@ struct SubmitCommandTests {
       let child = try ChildProcess(
         ChildCommand(
           [CommandBench.program.path, "submit", "--task", "chat", "--id", "u2", "Say hello"],
-          adding: at.environment), stdout: .discarded, stderr: .discarded)
+          adding: at.environment()), stdout: .discarded, stderr: .discarded)
       try await at.organicWaits()
       child.signal(SIGINT)
       #expect(await child.waitForExit() == .exited(1))
@@ -100,7 +100,7 @@ struct SubmitCommandTests {
   @Test("with --wait-replicas goes on only when the replicas have the request, and can wait again")
   @IO func replicas() async throws {
     let master = try PrivateRedis()
-    let port = try freePort()
+    let port = FreePort.find()
     try await master.start(["--port", String(port)])
     let client = try master.client()
     defer { client.close() }
@@ -136,23 +136,6 @@ struct SubmitCommandTests {
     #expect(try await copy.send("HGET", keys.job("r"), "state").text == "cancelled")
     await replica.stop()
     await master.stop()
-  }
-
-  /// A port that nobody has just now.
-  private func freePort() throws -> Int {
-    let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-    defer { close(fd) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let code = withUnsafeMutablePointer(to: &address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic in
-        bind(fd, generic, length) == 0 ? getsockname(fd, generic, &length) : -1
-      }
-    }
-    try #require(code == 0)
-    return Int(in_port_t(bigEndian: address.sin_port))
   }
 
   @Test("tells why a request is not taken: 2 for what cannot help again, 3 for what can")

@@ -34,9 +34,10 @@ struct KillTests {
       let proxy = try KillingProxy(upstream: String(socket), killsAt: command, side)
       defer { proxy.close() }
       let namespace = String(pipeline.queue.keys.prefix.dropLast(":{q}:".count))
-      let program = ChildCommand([
-        BuiltProgram("vision-aggregator").path, "--redis-url", proxy.url, "--namespace", namespace,
-      ])
+      var variables = try TestRedis.environment(as: .aggregator)
+      variables["VISION_REDIS_URL"] = proxy.url
+      let program = ChildCommand(
+        [BuiltProgram("vision-aggregator").path, "--namespace", namespace], adding: variables)
       let child = try ChildProcess(program, stdout: .discarded, stderr: .discarded)
       proxy.watch(child.pid)
       let status = await child.exitStatus()

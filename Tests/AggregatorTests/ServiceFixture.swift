@@ -140,7 +140,8 @@ struct Pipeline {
 
   func service(_ options: AggregatorOptions = Pipeline.options) throws -> AggregatorService {
     AggregatorService(
-      address: try TestRedis.address, keys: queue.keys, options: options, log: .silent, clock: .testKey)
+      address: try TestRedis.address(as: .aggregator), keys: queue.keys, options: options, log: .silent,
+      clock: .testKey)
   }
 
   /// Runs an aggregator until `count` results are published.

@@ -2,14 +2,32 @@ import Common
 import Foundation
 import Glibc
 
-/// The Redis that tests run on: the one that `scripts/test` starts, named by VISION_TEST_REDIS.
+/// The Redis that tests run on: the one that `scripts/test` starts, named by VISION_TEST_REDIS. Its users are
+/// those of users.acl; their passwords are in the folder VISION_TEST_REDIS_USERS. The harness itself is the
+/// administrator, what is tested logs in under its own role.
 public enum TestRedis {
-  /// Where it listens.
-  public static var address: RedisAddress {
-    get throws { try RedisAddress(url: url) }
+  /// Where it listens, for one of its users.
+  public static func address(as role: RedisRole = .admin) throws -> RedisAddress {
+    var address = try RedisAddress(url: url)
+    guard let file = passwordFile(of: role) else { return address }
+    address.user = role.rawValue
+    address.password = try String(contentsOfFile: file, encoding: .utf8)
+    return address
   }
 
-  /// The same as a setting's value.
+  /// The settings that point a program at it under a role.
+  public static func environment(as role: RedisRole) throws -> [String: String] {
+    guard let file = passwordFile(of: role) else { return ["VISION_REDIS_URL": try url] }
+    return [
+      "VISION_REDIS_URL": try url, "VISION_REDIS_USER": role.rawValue, "VISION_REDIS_PASSWORD_FILE": file,
+    ]
+  }
+
+  private static func passwordFile(of role: RedisRole) -> String? {
+    getenv("VISION_TEST_REDIS_USERS").map { String(cString: $0) + "/\(role.rawValue).password" }
+  }
+
+  /// Where it listens, as a setting's value.
   public static var url: String {
     get throws {
       guard let url = getenv("VISION_TEST_REDIS") else { throw MissingRedis() }
@@ -25,9 +43,16 @@ public enum TestRedis {
     }
   }
 
+  /// A client; whoever asks closes it.
+  @IO public static func client(as role: RedisRole = .admin, name: String = "test") throws -> RedisClient {
+    RedisClient(address: try address(as: role), options: .init(name: name))
+  }
+
   /// Runs `body` with a client, and closes it.
-  @IO public static func withClient<T>(_ body: @IO (RedisClient) async throws -> T) async throws -> T {
-    let client = RedisClient(address: try address, options: .init(name: "test"))
+  @IO public static func withClient<T>(
+    as role: RedisRole = .admin, _ body: @IO (RedisClient) async throws -> T
+  ) async throws -> T {
+    let client = try client(as: role)
     defer { client.close() }
     return try await body(client)
   }

@@ -12,6 +12,8 @@ import uuid
 
 import redis
 
+from vision_queue import credentials
+
 PAYLOAD = {"messages": [{"role": "user", "content": "Tell me about lighthouses."}], "seed": 7}
 
 
@@ -22,7 +24,7 @@ def check(holds, what):
 
 class Door:
     def __init__(self, url, namespace):
-        self.redis = redis.Redis.from_url(url, decode_responses=True)
+        self.redis = redis.Redis.from_url(url, decode_responses=True, **credentials())
         self.prefix = f"{namespace}:{{q}}:"
 
     def call(self, function, *words):

@@ -19,7 +19,7 @@ import redis
 
 url, namespace, task = sys.argv[1:4]
 here = os.path.dirname(os.path.abspath(__file__))
-store = redis.Redis.from_url(url, decode_responses=True)
+store = redis.Redis.from_url(url, decode_responses=True, **credentials())
 prefix = f"{namespace}:{{q}}:"
 messages = [{"role": "user", "content": "Tell me about lighthouses."}]
 

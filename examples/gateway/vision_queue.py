@@ -1,6 +1,17 @@
 """The pipeline as a gateway sees it: three functions and one stream for each reply. docs/GATEWAY.md has the rest."""
 
+import os
+
 import redis.asyncio as redis
+
+
+def credentials():
+    """As whom to log in, from VISION_REDIS_USER and VISION_REDIS_PASSWORD or VISION_REDIS_PASSWORD_FILE."""
+    password, path = os.environ.get("VISION_REDIS_PASSWORD"), os.environ.get("VISION_REDIS_PASSWORD_FILE")
+    if not password and path:
+        with open(path) as file:
+            password = file.readline().strip()
+    return {"username": os.environ.get("VISION_REDIS_USER") or None, "password": password or None}
 
 
 class Refused(Exception):
@@ -11,7 +22,7 @@ class Refused(Exception):
 
 class VisionQueue:
     def __init__(self, url, namespace="vision"):
-        self.redis = redis.Redis.from_url(url, decode_responses=True)
+        self.redis = redis.Redis.from_url(url, decode_responses=True, **credentials())
         self.prefix = f"{namespace}:{{q}}:"
 
     async def _call(self, function, *words):

@@ -39,14 +39,15 @@ public final class JobQueue {
     _ script: Script, _ arguments: (inout RedisCommand) -> Void
   ) async throws(RedisError) -> RedisReply {
     let digest = try await digest(of: script)
+    let suffix = script.isReadOnly ? "_RO" : ""
     do throws(RedisError) {
-      return try await redis.send(command("EVALSHA", digest, script, arguments))
+      return try await redis.send(command("EVALSHA" + suffix, digest, script, arguments))
     } catch {
       guard error.code == .noScript else { throw error }
     }
     // Redis knows scripts by their digest and forgets them when it restarts, at any moment: only the text
     // itself is sure to run. It is known by its digest from then on.
-    return try await redis.send(command("EVAL", script.source(clock: clock), script, arguments))
+    return try await redis.send(command("EVAL" + suffix, script.source(clock: clock), script, arguments))
   }
 
   private static var digests: [Script.Clock: [Script: String]] = [:]

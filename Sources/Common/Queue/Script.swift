@@ -36,6 +36,15 @@ public enum Script: String, CaseIterable, Sendable {
     }
   }
 
+  /// Whether the script only looks. Such a one may be run by a user who can read and not write.
+  var isReadOnly: Bool { self == .inspect || self == .status }
+
+  /// What the script says of itself to Redis.
+  private var flags: String {
+    if isReadOnly { return " flags=no-writes" }
+    return isIntake ? "" : " flags=allow-oom"
+  }
+
   /// The script's own text.
   var body: String {
     let bytes: [UInt8]
@@ -91,7 +100,7 @@ public enum Script: String, CaseIterable, Sendable {
     let names = keys.map { $0.rawValue.replacingOccurrences(of: ":", with: "_") + "_key" }
     let places = names.indices.map { "KEYS[\($0 + 1)]" }
     return """
-      #!lua\(isIntake ? "" : " flags=allow-oom")
+      #!lua\(flags)
       local prefix = string.match(KEYS[1], '^.-}:')
       local \(names.joined(separator: ", ")) = \(places.joined(separator: ", "))
       local function now_ms() \(clock.code) end

@@ -15,8 +15,10 @@ enum Demo {
         "profile", .choice(["vision", "nineteen"]), default: "vision", help: "The scoring profile."),
       Setting("config", .path, help: "The task table; by default the one of the profile."),
       Setting(
-        "redis-url", .url(schemes: ["redis", "unix"]),
+        "redis-url", .url(schemes: ["redis", "unix", "redis+sentinel"]),
         help: "A Redis to use instead of one of the demo's own; its data is left alone, under a namespace."),
+      CommonSettings.redisUser, CommonSettings.redisPassword, CommonSettings.redisPasswordFile,
+      CommonSettings.sentinelPassword,
       Setting("workers", .integer(1...16), default: "2", help: "Query worker processes."),
       Setting("producers", .integer(1...8), default: "1", help: "Producers; one leads."),
       Setting("aggregators", .integer(1...8), default: "1", help: "Aggregators; one leads."),
@@ -44,7 +46,7 @@ enum Demo {
   @IO private static func run(_ context: ServiceContext) async throws -> ExitCode {
     let folder = try DemoFolder()
     defer { if !context.settings.bool("keep") { folder.remove() } }
-    let stack = try DemoStack(context: context, folder: folder)
+    let stack = try await DemoStack(context: context, folder: folder)
     do {
       try await stack.start()
       let outcome = try await follow(context, stack)

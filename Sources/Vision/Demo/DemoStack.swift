@@ -6,7 +6,7 @@ import Foundation
 final class DemoStack {
   private let context: ServiceContext
   let folder: DemoFolder
-  private let namespace = "vision-demo-" + String(UInt32.random(in: 0 ... .max), radix: 36)
+  private let namespace: String
   private var children: [(name: String, process: ChildProcess)] = []
   private var isStopping = false
   private var expectedDeaths: Set<Int32> = []
@@ -15,33 +15,21 @@ final class DemoStack {
   private let configPath: String
   /// The demo's queue.
   let queue: JobQueue
-  private let redisURL: String
-  /// How the demo's own Redis is started; empty when it uses another.
-  private let redisArguments: [String]
+  private let redis: DemoRedis
   /// Fires when users' traffic is to end.
   let ending = Signal()
   /// Fires when it is clear that the demo fails: nothing is waited for any more.
   let gaveUp = Signal()
 
-  init(context: ServiceContext, folder: DemoFolder) throws {
+  init(context: ServiceContext, folder: DemoFolder) async throws {
     self.context = context
     self.folder = folder
+    namespace = "vision-demo-" + String(UInt32.random(in: 0 ... .max), radix: 36)
     configPath = try DemoConfig.path(context.settings, folder)
     config = try Files.loadConfig(configPath)
-    if let url = context.settings.stringIfSet("redis-url") {
-      redisURL = url
-      redisArguments = []
-    } else {
-      let socket = folder.file("redis.sock")
-      guard socket.utf8.count < 108 else { throw DemoFailure("the path \(socket) is too long for a socket") }
-      redisURL = "unix://" + socket
-      redisArguments = [
-        "redis-server", try Files.find("redis.conf"), "--port", "0", "--unixsocket", socket, "--dir",
-        folder.path, "--daemonize", "no", "--maxmemory", "1gb", "--logfile", "",
-      ]
-    }
-    let redis = RedisClient(address: try RedisAddress(url: redisURL), options: .init(name: "vision-demo"))
-    queue = JobQueue(redis: redis, keys: Keys(namespace: namespace))
+    redis = try await DemoRedis.make(context.settings, folder, namespace: namespace)
+    let client = RedisClient(address: try redis.address(), options: .init(name: "vision-demo"))
+    queue = JobQueue(redis: client, keys: Keys(namespace: namespace))
   }
 
   /// The name of a process that ended by itself; nil while all run.
@@ -67,7 +55,7 @@ final class DemoStack {
     if ownsRedis { try spawnRedis() }
     try await startSimulator()
     let checker = try await portOf(file: "checker.port")
-    let common = ["--redis-url", redisURL, "--namespace", namespace, "--config", configPath]
+    let common = ["--namespace", namespace, "--config", configPath]
     for number in 1...settings.int("producers") {
       try spawn(
         "producer-\(number)",
@@ -131,12 +119,12 @@ final class DemoStack {
   /// Starts the demo's Redis, also again after a fault.
   func spawnRedis() throws {
     let output = ChildProcess.Output.file(folder.file("redis.log"))
-    let command = ChildCommand(redisArguments, folder: folder.path)
+    let command = ChildCommand(redis.serverArguments, folder: folder.path)
     add("redis", try ChildProcess(command, stdout: output, stderr: output))
   }
 
   /// Whether the demo has a Redis of its own.
-  var ownsRedis: Bool { !redisArguments.isEmpty }
+  var ownsRedis: Bool { redis.isOwn }
 
   /// The demo fails: whoever waits, for Redis too, goes on at once.
   func giveUp() {
@@ -146,9 +134,10 @@ final class DemoStack {
   }
 
   private func spawn(_ name: String, _ arguments: [String]) throws {
+    let variables = redis.environment(of: arguments[0])
     var arguments = arguments
     arguments[0] = Files.program(arguments[0])
-    let command = ChildCommand(arguments)
+    let command = ChildCommand(arguments, adding: variables)
     let output = ChildProcess.Output.file(folder.file(name + ".log"))
     add(name, try ChildProcess(command, stdout: output, stderr: output))
   }
@@ -204,7 +193,7 @@ final class DemoStack {
 
   /// Removes the demo's keys from a Redis that was given, within a second; what is left then is said.
   private func forgetKeys() async {
-    guard let address = try? RedisAddress(url: redisURL) else { return }
+    guard let address = try? redis.address() else { return }
     var options = RedisClient.Options(name: "vision-demo")
     options.commandTimeoutMilliseconds = 1_000
     let redis = RedisClient(address: address, options: options)

@@ -67,7 +67,7 @@ struct RedisStartTests {
     }
     await redis.stop()
     let shipped = Lines()
-    let other = RedisClient(address: try TestRedis.address, options: .init(name: "test"))
+    let other = RedisClient(address: try TestRedis.address(), options: .init(name: "test"))
     #expect(try await RedisStart.isReady(other, log: shipped.log, stopping: Signal()))
     #expect(shipped.all.withLock { $0 } == [])
   }

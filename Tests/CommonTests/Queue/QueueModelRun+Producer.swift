@@ -32,12 +32,12 @@ extension QueueModelRun {
   func performProducer(_ operation: QueueOperation) async throws {
     switch operation {
     case .lead(let number, let isKept):
-      let held = try await queue.lead(
+      let held = try await producers.lead(
         role: "producer", token: leader(number), lifeMilliseconds: isKept ? 600_000 : 0)
       try expect(held, model.lead(leader(number), isKept: isKept))
     case .open(let number, let who):
       let plan = try plan(number).snapshot
-      let stored = try await queue.openPeriod(
+      let stored = try await producers.openPeriod(
         leader: leader(who), snapshot: plan, encoded: Array(JSONEncoder().encode(plan)), seed: UInt64(who),
         pacePerSecond: QueueModelRun.pacePerSecond, burst: QueueModelRun.burst)
       try expect(
@@ -47,16 +47,16 @@ extension QueueModelRun {
           rate: QueueModelRun.pacePerSecond, burst: QueueModelRun.burst))
     case .schedule(let number, let who, let ahead): try await schedule(number, who, ahead)
     case .sweep(let number, let who, let limit):
-      let count = try await queue.sweep(
+      let count = try await producers.sweep(
         leader: leader(who), period: PeriodID(startSeconds: period(number)), limit: limit)
       try expect(count, model.sweep(leader(who), period(number), limit: limit))
     case .close(let number, let who, let isForced):
-      let result = try await queue.closePeriod(
+      let result = try await producers.closePeriod(
         leader: leader(who), period: PeriodID(startSeconds: period(number)), isForced: isForced,
         keepSeconds: 600)
       try expect(result, model.close(leader(who), period(number), isForced: isForced))
     case .deregister(let number, let who, let miner):
-      let count = try await queue.deregister(
+      let count = try await producers.deregister(
         leader: leader(who), period: PeriodID(startSeconds: period(number)), miners: [miner])
       try expect(count, model.deregister(leader(who), period(number), miners: [miner]))
     default: break
@@ -70,7 +70,7 @@ extension QueueModelRun {
     let part = Array(queries[first..<min(first + QueueModelRun.chunkMax, queries.count)])
     let isLast = (chunk + 1) * QueueModelRun.chunkMax >= queries.count
     let volumes = chunk == 0 ? [("test:chat:0", 4_000), ("test:chat:1", 4_000), ("test:image:0", 1_000)] : []
-    let result = try await queue.schedule(
+    let result = try await producers.schedule(
       leader: leader(who), period: PeriodID(startSeconds: period(number)), chunk: chunk, isLast: isLast,
       volumes: volumes, jobs: part)
     try expect(

@@ -17,7 +17,11 @@ final class QueueModelRun {
 
   static let start = 1_700_000_000_000
   static let periodMilliseconds = 600_000
+  /// The administrator's queue: users' operations and the harness.
   let queue: JobQueue
+  /// The same queue for each role, which runs its own operations.
+  let workers: JobQueue
+  let producers: JobQueue
   var model = ReferenceQueue()
   /// Everything that was ever granted, newest last; old ones are tried again.
   var grants: [Held] = []
@@ -26,7 +30,28 @@ final class QueueModelRun {
   private var checkNonces: [Int: Int] = [:]
   private var known: Set<String> = []
 
-  init(_ queue: JobQueue) { self.queue = queue }
+  init(_ queue: JobQueue, _ clients: RoleClients) {
+    self.queue = queue
+    workers = JobQueue(redis: clients.worker, keys: queue.keys, clock: .testKey)
+    producers = JobQueue(redis: clients.producer, keys: queue.keys, clock: .testKey)
+  }
+
+  /// Connections of the roles, shared by all sequences.
+  @IO
+  final class RoleClients {
+    let worker: RedisClient
+    let producer: RedisClient
+
+    init() throws {
+      worker = try TestRedis.client(as: .worker)
+      producer = try TestRedis.client(as: .producer)
+    }
+
+    func close() {
+      worker.close()
+      producer.close()
+    }
+  }
 
   /// - Throws: a ``Mismatch``, or what Redis answers.
   func run(_ steps: [QueueStep]) async throws {
@@ -93,17 +118,17 @@ final class QueueModelRun {
       try await append(newest(grants, back), ahead: isRepeat ? -sizes.count : ahead, sizes, cap)
     case .settle(let back, let how, let attempts, let work, let sample):
       let settlement = settlement(newest(grants, back), how, attempts, work, sample)
-      try expect(try await queue.settle([settlement]), [model.settle(settlement)])
+      try expect(try await workers.settle([settlement]), [model.settle(settlement)])
     case .renew(let number): try await renew(worker(number))
     case .release(let back, let delay):
       let held = newest(grants + checkGrants, back)
       let at = model.now + delay
       try expect(
-        try await queue.release([(held.id, held.token, at)]), [model.release(held.id, held.token, at: at)])
+        try await workers.release([(held.id, held.token, at)]), [model.release(held.id, held.token, at: at)])
     case .recover(let limit): try await recover(limit: limit, isRepeat: isRepeat)
     case .cancel(let number):
       try expect(try await queue.cancel(id: "o\(number)"), model.cancel("o\(number)"))
-    case .expire(let limit): try expect(try await queue.expire(limit: limit), model.expire(limit: limit))
+    case .expire(let limit): try expect(try await workers.expire(limit: limit), model.expire(limit: limit))
     case .lead, .open, .schedule, .sweep, .close, .deregister: try await performProducer(operation)
     case .claimCheck(let number, let tasks, let isOld):
       if !isOld && !isRepeat { checkNonces[number, default: 0] += 1 }
@@ -128,7 +153,7 @@ final class QueueModelRun {
   private func claim(_ number: Int, _ organics: Int, _ synthetics: Int) async throws {
     let request = requests[number] ?? 0
     let nonce = "n\(number)-\(request)"
-    let result = try await queue.claim(
+    let result = try await workers.claim(
       worker: worker(number), request: request, nonce: nonce, organicMax: organics, syntheticMax: synthetics,
       organicLeaseMilliseconds: ReferenceQueue.organicLease,
       syntheticLeaseMilliseconds: ReferenceQueue.syntheticLease)
@@ -152,7 +177,7 @@ final class QueueModelRun {
   private func append(_ held: Held, ahead: Int, _ sizes: [Int], _ cap: Int) async throws {
     let first = max(1, (model.jobs[held.id]?.sequence ?? 0) + 1 + ahead)
     let pieces = sizes.map { [UInt8](repeating: 97, count: $0) }
-    let result = try await queue.append([(held.id, held.token, first, pieces)], replyBytesMax: cap)
+    let result = try await workers.append([(held.id, held.token, first, pieces)], replyBytesMax: cap)
     try expect(result, [model.append(held.id, held.token, first: first, sizes: sizes, cap: cap)])
   }
 
@@ -185,7 +210,7 @@ final class QueueModelRun {
     for held in (grants + checkGrants).suffix(12) where held.worker == worker {
       if !list.contains(where: { $0.id == held.id }) { list.append((held.id, held.token, 70_000)) }
     }
-    let result = try await queue.renew(
+    let result = try await workers.renew(
       worker: worker, lifeMilliseconds: 600_000, record: ["host", "h"], jobs: list)
     let expected = model.renew(worker: worker, jobs: list.map { ($0.id, $0.token, $0.leaseMilliseconds) })
     try expect(result.nowMilliseconds, model.now)
@@ -195,7 +220,7 @@ final class QueueModelRun {
   private func recover(limit: Int, isRepeat: Bool) async throws {
     // The pause between passes is kept by Redis's own clock.
     if !isRepeat { _ = try await queue.redis.send("DEL", queue.keys.fixed(.recovering)) }
-    let result = try await queue.recover(pauseMilliseconds: 600_000, limit: limit)
+    let result = try await workers.recover(pauseMilliseconds: 600_000, limit: limit)
     try expect(result, isRepeat ? nil : model.recover(limit: limit))
   }
 
@@ -206,7 +231,7 @@ final class QueueModelRun {
     let nonce = "k\(number)-\(checkNonces[number] ?? 0)"
     let server = server(of: worker(number))
     let names = [["chat"], ["image"], ["chat", "image"], ["image", "chat"]][tasks]
-    let grant = try await queue.claimCheck(
+    let grant = try await workers.claimCheck(
       worker: worker(number), nonce: nonce, leaseMilliseconds: ReferenceQueue.checkLease, server: server,
       tasks: names)
     try expect(
@@ -225,7 +250,7 @@ final class QueueModelRun {
     case .noteCheck(let back, let isForgotten):
       let held = newest(checkGrants, back)
       let server = server(of: held.worker)
-      let result = try await queue.noteCheck(
+      let result = try await workers.noteCheck(
         id: held.id, token: held.token, remoteID: isForgotten ? nil : server + " r1", tries: 1)
       try expect(
         result, model.noteCheck(held.id, held.token, server: server, remote: isForgotten ? "" : "r1"))
@@ -233,7 +258,7 @@ final class QueueModelRun {
       let held = newest(checkGrants, back)
       let state = [VerdictEntry.State.judged, .unjudged, .failed][how]
       let score = how == 0 ? 0.75 : nil
-      let result = try await queue.settleCheck(id: held.id, token: held.token, state: state, score: score)
+      let result = try await workers.settleCheck(id: held.id, token: held.token, state: state, score: score)
       try expect(result, model.settleCheck(held.id, held.token, state: state.rawValue, score: score))
     default: break
     }

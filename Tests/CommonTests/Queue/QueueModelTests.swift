@@ -14,12 +14,14 @@ struct QueueModelTests {
     let count = getenv("VISION_TEST_LONG") == nil ? 1_000 : 100_000
     let only = getenv("VISION_TEST_SEED").flatMap { UInt64(String(cString: $0)) }
     let started = Monotonic.now()
-    let failed = await firstFailure(only.map { $0...$0 } ?? 1...UInt64(count))
+    let clients = try QueueModelRun.RoleClients()
+    defer { clients.close() }
+    let failed = await firstFailure(only.map { $0...$0 } ?? 1...UInt64(count), clients)
     let seconds = Double(Monotonic.now().nanoseconds - started.nanoseconds) / 1e9
     print("queue model: \(count) seeds in \(seconds) s")
     guard let (seed, error) = failed else { return }
     var random = SeededRandom(seed: seed)
-    let (steps, last) = await shrink(QueueStep.sequence(&random), error)
+    let (steps, last) = await shrink(QueueStep.sequence(&random), error, clients)
     let list = steps.map { "  \($0)" }.joined(separator: "\n")
     Issue.record("VISION_TEST_SEED=\(seed) fails; \(steps.count) steps suffice:\n\(list)\n\(last)")
   }
@@ -45,20 +47,22 @@ struct QueueModelTests {
     }
   }
 
-  @IO private func firstFailure(_ seeds: ClosedRange<UInt64>) async -> (seed: UInt64, error: String)? {
+  @IO private func firstFailure(
+    _ seeds: ClosedRange<UInt64>, _ clients: QueueModelRun.RoleClients
+  ) async -> (seed: UInt64, error: String)? {
     let search = Search(seeds)
     let tasks = (0..<QueueModelTests.width).map { _ in
-      Task { @IO in await search.run { await failure($0) } }
+      Task { @IO in await search.run { await failure($0, clients) } }
     }
     for task in tasks { await task.value }
     return search.failed
   }
 
   /// What goes wrong with a sequence; nil when nothing does.
-  @IO private func failure(_ steps: [QueueStep]) async -> String? {
+  @IO private func failure(_ steps: [QueueStep], _ clients: QueueModelRun.RoleClients) async -> String? {
     do {
       try await TestRedis.withQueue(clock: .testKey) { queue in
-        try await QueueModelRun(queue).run(steps)
+        try await QueueModelRun(queue, clients).run(steps)
       }
       return nil
     } catch {
@@ -67,7 +71,9 @@ struct QueueModelTests {
   }
 
   /// Leaves out ever smaller parts of a failing sequence while it still fails (Zeller's delta debugging).
-  @IO private func shrink(_ steps: [QueueStep], _ error: String) async -> ([QueueStep], String) {
+  @IO private func shrink(
+    _ steps: [QueueStep], _ error: String, _ clients: QueueModelRun.RoleClients
+  ) async -> ([QueueStep], String) {
     var (steps, error) = (steps, error)
     var size = steps.count / 2
     while size >= 1 {
@@ -76,7 +82,7 @@ struct QueueModelTests {
       while start < steps.count {
         var fewer = steps
         fewer.removeSubrange(start..<min(start + size, steps.count))
-        if let still = await failure(fewer) {
+        if let still = await failure(fewer, clients) {
           (steps, error) = (fewer, still)
           isSmaller = true
         } else {

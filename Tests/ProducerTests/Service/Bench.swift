@@ -8,13 +8,16 @@ import TestSupport
 @IO
 final class Bench {
   let queue: JobQueue
+  /// The same queue for producers, under their own role.
+  private let producers: JobQueue
   let rosterPath: String
   private(set) var asked = 0
   /// What each miner claims for every task; nil for no answer.
   var claim: Double? = 1_000
 
-  private init(_ queue: JobQueue, rosterPath: String) {
+  private init(_ queue: JobQueue, _ producers: JobQueue, rosterPath: String) {
     self.queue = queue
+    self.producers = producers
     self.rosterPath = rosterPath
   }
 
@@ -24,9 +27,12 @@ final class Bench {
   static func with(miners: Int = 6, _ body: @IO (Bench) async throws -> Void) async throws {
     try await Fixture.withFile(Fixture.rosterText(Fixture.miners(miners))) { path in
       try await TestRedis.withQueue(clock: .testKey) { queue in
-        let bench = Bench(queue, rosterPath: path)
-        try await bench.setClock(start)
-        try await body(bench)
+        try await TestRedis.withClient(as: .producer) { client in
+          let producers = JobQueue(redis: client, keys: queue.keys, clock: .testKey)
+          let bench = Bench(queue, producers, rosterPath: path)
+          try await bench.setClock(start)
+          try await body(bench)
+        }
       }
     }
   }
@@ -37,12 +43,12 @@ final class Bench {
     try Data(Fixture.rosterText(miners).utf8).write(to: URL(fileURLWithPath: rosterPath), options: .atomic)
   }
 
-  /// A producer on the bench's own connection.
+  /// A producer; all of a bench share one connection.
   func producer(
     periodSeconds: Int = 600, periodsMax: Int? = nil, config: SubnetConfig? = nil, log: Log = Fixture.quiet
   ) throws -> ProducerService {
     ProducerService(
-      queue: queue, roster: RosterSource(.file(path: rosterPath), log: log),
+      queue: producers, roster: RosterSource(.file(path: rosterPath), log: log),
       config: ConfigSource(try config ?? Fixture.config(), log: log),
       options: .init(periodSeconds: periodSeconds, periodsMax: periodsMax), log: log
     ) { [weak self] miners, tasks, _ in

@@ -22,13 +22,11 @@ struct CommandBench {
     }
   }
 
-  /// The settings that point a program at the queue.
-  var environment: [String: String] {
-    get throws {
-      var url = try TestRedis.address.description
-      if let given = ProcessInfo.processInfo.environment["VISION_TEST_REDIS"] { url = given }
-      return ["VISION_REDIS_URL": url, "VISION_NAMESPACE": namespace]
-    }
+  /// The settings that point a program at the queue: those that only look do so as the operator.
+  func environment(of arguments: [String] = []) throws -> [String: String] {
+    let looks = ["status", "fsck", "ledger"].contains(arguments.first) || arguments == ["dead"]
+    let role: RedisRole = looks && !arguments.contains("--repair") ? .operator : .admin
+    return try TestRedis.environment(as: role).merging(["VISION_NAMESPACE": namespace]) { $1 }
   }
 
   /// The first part of the queue's keys.
@@ -36,7 +34,7 @@ struct CommandBench {
 
   /// Runs a command of the program to its end.
   func vision(_ arguments: String...) async throws -> BuiltProgram.Outcome {
-    try await CommandBench.program.run(arguments, adding: environment)
+    try await CommandBench.program.run(arguments, adding: environment(of: arguments))
   }
 
   /// Lets the job that waits first be left behind by three workers, so that it is given up.

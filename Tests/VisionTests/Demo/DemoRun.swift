@@ -13,14 +13,15 @@ final class DemoRun {
 
   private static let program = BuiltProgram("vision")
 
-  /// Starts a demo of four miners with these flags.
-  init(_ flags: [String]) throws {
+  /// Starts a demo of four miners with these flags and environment variables.
+  init(_ flags: [String], adding variables: [String: String] = [:]) throws {
     folder = FileManager.default.temporaryDirectory.path + "/vd-" + UUID().uuidString.prefix(8)
     try FileManager.default.createDirectory(atPath: folder + "/tmp", withIntermediateDirectories: true)
     try ShortTable.data().write(to: URL(filePath: folder + "/config.json"))
     let fixed = ["--miners", "4", "--config", folder + "/config.json"]
     let command = ChildCommand(
-      [DemoRun.program.path, "demo"] + fixed + flags, adding: ["TMPDIR": folder + "/tmp"],
+      [DemoRun.program.path, "demo"] + fixed + flags,
+      adding: variables.merging(["TMPDIR": folder + "/tmp"]) { $1 },
       folder: Project.file(""))
     process = try ChildProcess(command, stdout: .file(folder + "/out"), stderr: .file(folder + "/err"))
   }

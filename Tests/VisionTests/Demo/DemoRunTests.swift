@@ -12,9 +12,10 @@ struct DemoRunTests {
   /// Runs `body` once the demo's period has begun, then expects it to end as failed, within five seconds,
   /// with nothing left of it. Returns what it complained of.
   @IO private func failing(
-    _ flags: [String], inMidRun: Bool = false, _ body: @IO (DemoRun, [Int32: String]) throws -> Void
+    _ flags: [String], adding variables: [String: String] = [:], inMidRun: Bool = false,
+    _ body: @IO (DemoRun, [Int32: String]) throws -> Void
   ) async throws -> String {
-    let run = try DemoRun(flags)
+    let run = try DemoRun(flags, adding: variables)
     do {
       // The live view's first line comes when queries are running.
       try await run.until {
@@ -51,7 +52,9 @@ struct DemoRunTests {
   @Test("an interrupted demo leaves no lock and no other key in a Redis that it was given")
   @IO func given() async throws {
     try await TestRedis.withClient { redis in
-      let errors = try await failing(Self.flags + ["--redis-url", TestRedis.url], inMidRun: true) {
+      let errors = try await failing(
+        Self.flags, adding: TestRedis.environment(as: .admin), inMidRun: true
+      ) {
         run, children in
         #expect(children.count == 7, "\(children.values.sorted())")
         run.process.signal(SIGINT)

@@ -10,13 +10,11 @@ import Testing
 @IO
 final class PipelineBench {
   let queue: JobQueue
-  private let url: String
   private let folder: String
   private var processes: [ChildProcess] = []
 
-  private init(_ queue: JobQueue, url: String) throws {
+  private init(_ queue: JobQueue) throws {
     self.queue = queue
-    self.url = url
     folder = FileManager.default.temporaryDirectory.path + "/vp-" + UUID().uuidString.prefix(8)
     try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
     try ShortTable.data().write(to: URL(filePath: file("config.json")))
@@ -25,7 +23,7 @@ final class PipelineBench {
   /// Runs `body` with a namespace of its own, ends all processes, and checks the queue's invariants.
   static func run(_ body: @IO (PipelineBench) async throws -> Void) async throws {
     try await TestRedis.withQueue { queue in
-      let bench = try PipelineBench(queue, url: TestRedis.url)
+      let bench = try PipelineBench(queue)
       do {
         try await body(bench)
         await bench.close()
@@ -59,12 +57,16 @@ final class PipelineBench {
   /// The path of a file in the bench's folder.
   func file(_ name: String) -> String { folder + "/" + name }
 
-  /// The settings that point a program at the queue.
-  var environment: [String: String] {
-    [
-      "VISION_REDIS_URL": url, "VISION_NAMESPACE": String(queue.keys.prefix.prefix { $0 != ":" }),
+  /// The settings that point a program at the queue, under its role.
+  func environment(of program: String) throws -> [String: String] {
+    let roles: [String: RedisRole] = [
+      "vision-producer": .producer, "vision-workers": .worker, "vision-aggregator": .aggregator,
+    ]
+    let own = [
+      "VISION_NAMESPACE": String(queue.keys.prefix.prefix { $0 != ":" }),
       "VISION_CONFIG": file("config.json"),
     ]
+    return try TestRedis.environment(as: roles[program] ?? .admin).merging(own) { $1 }
   }
 
   // MARK: programs
@@ -72,7 +74,7 @@ final class PipelineBench {
   /// Starts a program whose log gets this name.
   @discardableResult
   func start(_ name: String, _ program: String, _ flags: [String]) throws -> ChildProcess {
-    let command = ChildCommand([BuiltProgram(program).path] + flags, adding: environment)
+    let command = ChildCommand([BuiltProgram(program).path] + flags, adding: try environment(of: program))
     let output = ChildProcess.Output.file(file(name + ".log"))
     let process = try ChildProcess(command, stdout: output, stderr: output)
     processes.append(process)

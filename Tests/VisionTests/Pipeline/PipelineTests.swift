@@ -74,7 +74,7 @@ struct PipelineTests {
       let period = try await bench.period()
       let task = try #require(period.tasks.first { $0.shape == .chat && $0.weight > 0 })
       func vision(_ words: String...) async throws -> BuiltProgram.Outcome {
-        try await BuiltProgram("vision").run(["submit"] + words, adding: bench.environment)
+        try await BuiltProgram("vision").run(["submit"] + words, adding: bench.environment(of: "vision"))
       }
       let answer = try await vision("--task", task.name, "--id", "u1", "Say hello")
       #expect(answer.code == 0 && answer.errors == "")

@@ -14,7 +14,7 @@ struct GatewayRecipeTests {
       #expect(try await FunctionLibrary.install(on: at.queue.redis) != .differs)
       func run(_ name: String, _ job: String = "a") async throws -> [String] {
         let recipe = try #require(recipes.first { $0.name == name })
-        let outcome = try await recipe.run(at.queue.keys, job: job)
+        let outcome = try await recipe.run(at.queue.keys, job: job, as: .gateway)
         #expect(outcome.code == 0, "\(name): \(outcome.errors)")
         return outcome.output.split(separator: "\n", omittingEmptySubsequences: false).map(String.init)
       }

@@ -41,7 +41,7 @@ struct RecipeTests {
     try await CommandBench.with { at in
       try await populate(at)
       for recipe in recipes {
-        let outcome = try await recipe.run(at.queue.keys, job: "a")
+        let outcome = try await recipe.run(at.queue.keys, job: "a", as: .operator)
         #expect(outcome.code == 0, "\(recipe.name): \(outcome.errors)")
         // Into a pipe redis-cli writes values only, without numbers and quotes.
         let (pattern, what) = try #require(Self.expected[recipe.name])

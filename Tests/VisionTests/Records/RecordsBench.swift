@@ -29,15 +29,15 @@ struct RecordsBench {
     }
   }
 
-  /// The settings that point a program at the queue and the folder.
+  /// The settings that point a command that looks at the queue and the folder.
   var environment: [String: String] {
-    get throws {
-      let namespace = String(queue.keys.prefix.prefix { $0 != ":" })
-      return [
-        "VISION_REDIS_URL": try TestRedis.url, "VISION_NAMESPACE": namespace,
-        "VISION_EXPORT_DIRECTORY": folder,
-      ]
-    }
+    get throws { try environment(as: .operator) }
+  }
+
+  private func environment(as role: RedisRole) throws -> [String: String] {
+    let namespace = String(queue.keys.prefix.prefix { $0 != ":" })
+    let own = ["VISION_NAMESPACE": namespace, "VISION_EXPORT_DIRECTORY": folder]
+    return try TestRedis.environment(as: role).merging(own) { $1 }
   }
 
   /// Runs a command of `vision` to its end.
@@ -121,7 +121,8 @@ struct RecordsBench {
   /// Runs the built aggregator until it has published `count` results.
   private func aggregate(until count: Int) async throws {
     let process = try ChildProcess(
-      ChildCommand([Self.aggregator.path, "--weights-file", weightsFile], adding: environment),
+      ChildCommand(
+        [Self.aggregator.path, "--weights-file", weightsFile], adding: environment(as: .aggregator)),
       stdout: .discarded, stderr: .discarded)
     let key = queue.keys.fixed(.weightsHistory)
     let limit = Monotonic.now().advanced(milliseconds: 30_000)

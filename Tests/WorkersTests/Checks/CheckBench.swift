@@ -120,11 +120,12 @@ final class CheckBench {
       program: "vision-workers", about: "", settings: CommonSettings.service + WorkerSettings.own)
     let arguments =
       [
-        "--redis-url", try TestRedis.url, "--namespace", namespace, "--lanes", "check",
-        "--check-servers", url ?? "http://127.0.0.1:\(server.port)", "--check-poll-ms", "10",
+        "--namespace", namespace, "--lanes", "check", "--check-servers",
+        url ?? "http://127.0.0.1:\(server.port)", "--check-poll-ms", "10",
         "--check-busy-ms", "10", "--check-backoff-ms", "10", "--check-lease-ms", "1000",
       ] + more
-    let request = try table.parse(arguments: arguments, environment: [:], readFile: SettingsFile.read)
+    let request = try table.parse(
+      arguments: arguments, environment: try TestRedis.environment(as: .worker), readFile: SettingsFile.read)
     guard case .run(let settings) = request else { preconditionFailure("no settings") }
     let context = ServiceContext(settings: settings, log: .shared)
     let service = try WorkerService(context)
@@ -133,7 +134,7 @@ final class CheckBench {
 
   /// Waits for `count` verdicts, at most 30 s, and returns those that came.
   func verdicts(_ count: Int) async throws -> [VerdictEntry] {
-    let reader = RedisClient(address: try TestRedis.address, options: .init(name: "test-ledger"))
+    let reader = RedisClient(address: try TestRedis.address(), options: .init(name: "test-ledger"))
     defer { reader.close() }
     let deadline = Monotonic.now().advanced(milliseconds: 30_000)
     while true {

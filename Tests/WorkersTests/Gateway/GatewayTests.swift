@@ -30,6 +30,7 @@ struct GatewayTests {
         let outcome = try await BuiltProgram.run(
           ChildCommand(
             [python, "conformance.py", try TestRedis.url, bench.namespace, OrganicBench.chat],
+            adding: try TestRedis.environment(as: .gateway),
             folder: GatewayTests.folder))
         #expect(outcome.code == 0 && outcome.output == "conforms\n", "\(outcome.errors)")
       }
@@ -50,6 +51,7 @@ struct GatewayTests {
         let outcome = try await BuiltProgram.run(
           ChildCommand(
             [python, "test_openai.py", try TestRedis.url, bench.namespace, OrganicBench.chat],
+            adding: try TestRedis.environment(as: .gateway),
             folder: GatewayTests.folder))
         #expect(outcome.code == 0 && outcome.output.hasPrefix("gateway works"), "\(outcome.errors)")
         print(outcome.output, terminator: "")

@@ -37,7 +37,7 @@ final class OrganicBench {
   private init(_ queue: JobQueue, _ miners: [ScriptedMiner], _ limits: [Int], _ planned: Int) async throws {
     self.queue = queue
     self.miners = miners
-    reader = RedisClient(address: try TestRedis.address, options: .init(name: "test-reader"))
+    reader = RedisClient(address: try TestRedis.address(as: .gateway), options: .init(name: "test-reader"))
     namespace = String(queue.keys.prefix.prefix { $0 != ":" })
     let now = try await queue.nowMilliseconds() / 1000 * 1000
     let none = [Int](repeating: 0, count: miners.count)
@@ -90,10 +90,10 @@ final class OrganicBench {
   }
 
   /// The arguments of a worker for this queue.
-  func arguments(_ more: [String] = []) throws -> [String] {
+  func arguments(_ more: [String] = []) -> [String] {
     [
-      "--redis-url", try TestRedis.url, "--namespace", namespace, "--lanes", "query", "--organic-lease-ms",
-      "1500", "--grace-ms", "0", "--miner-networks", "127.0.0.0/8",
+      "--namespace", namespace, "--lanes", "query", "--organic-lease-ms", "1500", "--grace-ms", "0",
+      "--miner-networks", "127.0.0.0/8",
     ] + more
   }
 
@@ -102,7 +102,8 @@ final class OrganicBench {
     let table = SettingsTable(
       program: "vision-workers", about: "", settings: CommonSettings.service + WorkerSettings.own)
     let request = try table.parse(
-      arguments: try arguments(more), environment: [:], readFile: SettingsFile.read)
+      arguments: arguments(more), environment: try TestRedis.environment(as: .worker),
+      readFile: SettingsFile.read)
     guard case .run(let settings) = request else { preconditionFailure("no settings") }
     let context = ServiceContext(settings: settings, log: .shared)
     let service = try WorkerService(context)

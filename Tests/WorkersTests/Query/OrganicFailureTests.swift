@@ -92,7 +92,8 @@ struct OrganicFailureTests {
       miner.act = { $0 < 2 ? .silent(after: $0 == 0 ? 3 : 0) : .answer(5) }
       let program = BuiltProgram("vision-workers").path
       let child = try ChildProcess(
-        ChildCommand([program] + bench.arguments()), stdout: .discarded, stderr: .discarded)
+        ChildCommand([program] + bench.arguments(), adding: TestRedis.environment(as: .worker)),
+        stdout: .discarded, stderr: .discarded)
       for (number, id) in ["text", "none"].enumerated() {
         let result = try await bench.queue.submit(
           id: id, task: OrganicBench.chat, payload: Array(OrganicBench.payload.utf8), account: "me")

@@ -115,7 +115,8 @@ final class RouteBench {
     let table = SettingsTable(
       program: "vision-workers", about: "", settings: CommonSettings.service + WorkerSettings.own)
     let request = try table.parse(
-      arguments: arguments + more, environment: [:], readFile: SettingsFile.read)
+      arguments: arguments + more, environment: try TestRedis.environment(as: .worker),
+      readFile: SettingsFile.read)
     guard case .run(let settings) = request else { preconditionFailure("no settings") }
     let context = ServiceContext(settings: settings, log: .shared)
     let service = try WorkerService(context)
@@ -136,18 +137,17 @@ final class RouteBench {
   }
 
   private var arguments: [String] {
-    get throws {
-      [
-        "--redis-url", try TestRedis.url, "--namespace", namespace, "--lanes", "query", "--grace-ms", "2000",
-        "--miner-networks", "127.0.0.0/8",
-      ]
-    }
+    [
+      "--namespace", namespace, "--lanes", "query", "--grace-ms", "2000", "--miner-networks", "127.0.0.0/8",
+    ]
   }
 
   /// Starts the worker's program.
   func start() throws -> ChildProcess {
     try ChildProcess(
-      ChildCommand([BuiltProgram("vision-workers").path] + arguments), stdout: .discarded, stderr: .discarded)
+      ChildCommand(
+        [BuiltProgram("vision-workers").path] + arguments, adding: try TestRedis.environment(as: .worker)),
+      stdout: .discarded, stderr: .discarded)
   }
 
   /// Submits a user's request and returns what its reply came to.

@@ -96,7 +96,7 @@ enum Demo {
     await faulting.value
     view.finish()
     let report = DemoReport(queue: queue, folder: stack.folder, periods: view.periods)
-    return try await report.judge(faults.takeover)
+    return try await report.judge(faults.takeover, organics.users)
   }
 }
 

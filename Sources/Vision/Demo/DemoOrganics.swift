@@ -6,21 +6,22 @@ final class DemoOrganics {
   private let queue: JobQueue
   private let tasks: [TaskConfig]
   private var random = SeededRandom(seed: 1)
-  private(set) var submitted = 0
-  private(set) var ended: [String: Int] = [:]
-  /// Times to the first content, ms.
-  private(set) var firstMilliseconds: [Int] = []
-  private var waiting: [(id: String, after: Monotonic)] = []
+  /// What is known of them.
+  private(set) var users = DemoUsers()
 
   /// Most requests whose end is still awaited.
   static let waitingMax = 1000
+  /// How long a request may take, ms.
+  static let allowedMilliseconds = 30_000
+  /// How long after the last request its end is waited for, ms: its time, and that of a lease beside it.
+  static let patienceMilliseconds = allowedMilliseconds + 15_000
 
   init(queue: JobQueue, tasks: [TaskConfig]) {
     self.queue = queue
     self.tasks = tasks.filter { $0.kind == .text && $0.weight > 0 && $0.shape == .chat }
   }
 
-  /// Sends requests until `ending` fires, then waits a little for the last answers.
+  /// Sends requests until `ending` fires, then waits for the last answers.
   func run(perSecond: Double, until ending: Signal) async {
     guard perSecond > 0, !tasks.isEmpty else { return }
     while !ending.isFired, !Task.isCancelled {
@@ -28,47 +29,36 @@ final class DemoOrganics {
       await collect()
       await EventLoop.shared.sleep(milliseconds: Int(1000 / perSecond))
     }
-    for _ in 0..<20 where !waiting.isEmpty {
+    let limit = Monotonic.now().advanced(milliseconds: Self.patienceMilliseconds)
+    while !users.open.isEmpty, !Task.isCancelled, Monotonic.now() < limit {
       await collect()
       await EventLoop.shared.sleep(milliseconds: 100)
     }
   }
 
   private func submitOne() async {
-    guard waiting.count < DemoOrganics.waitingMax else { return }
+    guard users.open.count < DemoOrganics.waitingMax else { return }
     let task = tasks[random.below(tasks.count)]
-    let id = "demo-\(submitted)"
+    let id = "demo-\(users.submitted)"
     let payload =
-      #"{"messages":[{"role":"user","content":"Tell me about number \#(submitted)."}],"#
+      #"{"messages":[{"role":"user","content":"Tell me about number \#(users.submitted)."}],"#
       + #""max_tokens":60}"#
     let result = try? await queue.submit(
-      id: id, task: task.name, payload: Array(payload.utf8), allowedMilliseconds: 30_000)
-    guard result == .created else { return }
-    submitted += 1
-    waiting.append((id, Monotonic.now()))
+      id: id, task: task.name, payload: Array(payload.utf8), allowedMilliseconds: Self.allowedMilliseconds)
+    switch result {
+    // The answer to an earlier attempt was lost.
+    case .created, .duplicate: users.submit(id)
+    default: return
+    }
   }
 
   private func collect() async {
-    var open: [(id: String, after: Monotonic)] = []
-    for item in waiting {
-      let key = queue.keys.reply(item.id)
-      let reply = try? await queue.redis.send("XREVRANGE", key, "+", "-", "COUNT", "1")
-      guard let fields = reply?[0]?[1]?.fields, let end = fields["end"] else {
-        open.append(item)
-        continue
-      }
-      ended[end, default: 0] += 1
-      if let first = fields["first_ms"].flatMap({ Int($0) }) { firstMilliseconds.append(first) }
+    for id in users.open.sorted() {
+      let key = queue.keys.reply(id)
+      let last = try? await queue.redis.send("XREVRANGE", key, "+", "-", "COUNT", "1")
+      guard last?[0]?[1]?.fields?["end"] != nil else { continue }
+      guard let reply = try? await queue.redis.send("XRANGE", key, "-", "+") else { continue }
+      users.note(id, (reply.elements ?? []).compactMap { $0[1]?.fields })
     }
-    waiting = open
-  }
-
-  /// Requests whose end was not seen.
-  var openCount: Int { waiting.count }
-
-  /// The median time to the first content, ms; nil before the first answer.
-  var medianFirstMilliseconds: Int? {
-    guard !firstMilliseconds.isEmpty else { return nil }
-    return firstMilliseconds.sorted()[firstMilliseconds.count / 2]
   }
 }

@@ -24,7 +24,7 @@ struct DemoReport {
   }
 
   /// Prints the table and the balance. `ok` when all holds.
-  func judge(_ takeover: DemoTakeover?) async throws -> ExitCode {
+  func judge(_ takeover: DemoTakeover?, _ users: DemoUsers) async throws -> ExitCode {
     guard let last = periods.last else { throw DemoFailure("no period was opened") }
     let lines = try await lines()
     show(lines)
@@ -41,10 +41,13 @@ struct DemoReport {
     print(DemoReport.coverage(result, ledger))
     if let takeover { print(takeover.line) }
     problems += takeover?.problems ?? []
+    if let line = users.line { print(line) }
+    problems += users.problems
     problems += try await replayProblems()
     problems += DemoReport.qualityProblems(result, ledger)
     problems += DemoReport.problems(lines)
-    let fsck = try await Fsck(queue).run()
+    // Of several producers the one that did not close the last period may open another one.
+    let fsck = try await Fsck(queue, isLive: true).run()
     problems += fsck.problems.map { "fsck: \($0)" }
     for problem in problems { print("PROBLEM \(problem)") }
     print(problems.isEmpty ? "all holds" : "\(problems.count) problems")

@@ -9,7 +9,7 @@ final class DemoView {
     var report: StatusReport
     var period: StatusReport.Period?
     var tokensPerSecond: Int
-    var organics: (submitted: Int, done: Int, medianFirstMilliseconds: Int?)
+    var users: DemoUsers
     var rows: [Row]
     var isPeriodOver: Bool
     var hasWeights: Bool
@@ -68,7 +68,7 @@ final class DemoView {
     let isLast = periods.count == periodsExpected && period == periods.last
     return Moment(
       report: report, period: record, tokensPerSecond: rate(report),
-      organics: (organics.submitted, organics.ended["done"] ?? 0, organics.medianFirstMilliseconds),
+      users: organics.users,
       rows: shown.values.sorted { $0.task < $1.task }, isPeriodOver: isOver && isLast,
       hasWeights: isLast && period != nil && computed == period)
   }
@@ -165,10 +165,10 @@ final class DemoView {
     let number = (periods.firstIndex(of: period.id) ?? 0) + 1
     let which = periodsExpected > 1 ? "period \(number)/\(periodsExpected) · " : ""
     let phase = share >= 1 ? "closing" : "\(Int(share * 100)) %"
-    let first = moment.organics.medianFirstMilliseconds.map { "\($0) ms" } ?? "-"
+    let first = moment.users.medianFirstMilliseconds.map { "\($0) ms" } ?? "-"
     return "[\(bar)] \(which)\(phase) · settled \(record.settledCount)/\(record.planned) · "
-      + "\(moment.tokensPerSecond) tokens/s · organics \(moment.organics.done)/"
-      + "\(moment.organics.submitted), first token \(first) · checks \(moment.report.checks["judged"] ?? "0")"
+      + "\(moment.tokensPerSecond) tokens/s · organics \(moment.users.ended["done"] ?? 0)/"
+      + "\(moment.users.submitted), first token \(first) · checks \(moment.report.checks["judged"] ?? "0")"
   }
 
   func finish() { print("") }

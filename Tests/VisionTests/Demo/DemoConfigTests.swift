@@ -10,20 +10,22 @@ struct DemoConfigTests {
   func denser() throws {
     let data = try Data(contentsOf: URL(filePath: Project.file("examples/nineteen.json")))
     let shipped = try SubnetConfig(parsing: data)
-    let denser = DemoConfig.denser(try JSON(parsing: data)) { $0 == "text" ? 0.1 : 0.25 }
+    let denser = DemoConfig.denser(try JSON(parsing: data), tokens: [50, 150]) { $0 == "text" ? 0.1 : 0.25 }
     let config = try SubnetConfig(parsing: Data(denser.canonicalText().utf8))
     for (before, after) in zip(shipped.tasks, config.tasks) {
       let factor = before.kind == .text ? 10.0 : 4
       #expect(abs(after.volumePerRequest * factor - before.volumePerRequest) < 1e-9)
+      #expect(after.maxTokens == (before.kind == .text ? [50, 150] : nil))
       #expect(after.maxCapacity == before.maxCapacity && after.weight == before.weight)
     }
   }
 
-  @Test("asks the smallest claim of nineteen about once in a minute, as a newcomer's")
+  @Test("asks the smallest claim of nineteen once or twice in a minute, as a newcomer's")
   func smallestClaim() throws {
     let root = URL(filePath: Project.file("examples/nineteen.json"))
     let table = DemoConfig.denser(
-      try JSON(parsing: Data(contentsOf: root)), share: DemoConfig.nineteenVolumeShare)
+      try JSON(parsing: Data(contentsOf: root)), tokens: DemoConfig.nineteenTokens,
+      share: DemoConfig.nineteenVolumeShare)
     let config = try SubnetConfig(parsing: Data(table.canonicalText().utf8))
     for task in config.tasks {
       // A machine's size is 0.1 at least, its share of a task 0.8 of that (Simulator's Population).

@@ -54,6 +54,11 @@ final class PipelineBench {
     }.joined(separator: "\n")
   }
 
+  /// What the program with this name logged so far.
+  func log(_ name: String) -> String {
+    (try? String(contentsOfFile: file(name + ".log"), encoding: .utf8)) ?? ""
+  }
+
   /// The path of a file in the bench's folder.
   func file(_ name: String) -> String { folder + "/" + name }
 

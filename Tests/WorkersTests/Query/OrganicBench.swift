@@ -18,15 +18,17 @@ final class OrganicBench {
   static let image = "image"
   static let payload = #"{"messages":[{"role":"user","content":"Tell me about lighthouses."}]}"#
 
-  /// Runs `body` with so many miners, and checks the queue's invariants afterwards.
+  /// Runs `body` with so many miners, and checks the queue's invariants afterwards. `planned` chats are planned
+  /// of the first miner. With `ownTasks` each miner has a chat task of its own, and as many planned.
   static func run(
     miners count: Int, firstContent: Int = 1_000, stall: Int = 500, total: Int = 10_000, planned: Int = 0,
-    _ body: @IO (OrganicBench) async throws -> Void
+    ownTasks: Bool = false, _ body: @IO (OrganicBench) async throws -> Void
   ) async throws {
     try await TestRedis.withQueue { queue in
       let miners = try (0..<count).map { try ScriptedMiner(uid: 10 + $0) }
       defer { for miner in miners { miner.stop() } }
-      let bench = try await OrganicBench(queue, miners, [firstContent, stall, total], planned)
+      let bench = try await OrganicBench(
+        queue, miners, [firstContent, stall, total], planned, ownTasks)
       defer { bench.reader.close() }
       try await body(bench)
       let report = try await Fsck(queue).run()
@@ -34,19 +36,28 @@ final class OrganicBench {
     }
   }
 
-  private init(_ queue: JobQueue, _ miners: [ScriptedMiner], _ limits: [Int], _ planned: Int) async throws {
+  private init(
+    _ queue: JobQueue, _ miners: [ScriptedMiner], _ limits: [Int], _ planned: Int, _ ownTasks: Bool
+  ) async throws {
     self.queue = queue
     self.miners = miners
     reader = RedisClient(address: try TestRedis.address(as: .gateway), options: .init(name: "test-reader"))
     namespace = String(queue.keys.prefix.prefix { $0 != ":" })
     let now = try await queue.nowMilliseconds() / 1000 * 1000
+    let names = ownTasks ? miners.indices.map { "\(OrganicBench.chat)-\($0)" } : [OrganicBench.chat]
+    // Who wants them run schedules them.
+    let counts = names.indices.map { task in
+      miners.indices.map { ownTasks ? (task == $0 ? planned : 0) : ($0 == 0 ? planned : 0) }
+    }
     let none = [Int](repeating: 0, count: miners.count)
-    // All of the first miner's; who wants them run schedules them.
-    let chats = miners.indices.map { $0 == 0 ? planned : 0 }
     var period = try PeriodSnapshot.make(
-      startMilliseconds: now, lengthMilliseconds: 3_600_000, counts: [chats, none])
-    period.tasks = [try OrganicBench.task(chat: true, limits), try OrganicBench.task(chat: false, limits)]
-    period.capacities = [none, none].map { $0.map { _ in 1_000_000 } }
+      startMilliseconds: now, lengthMilliseconds: 3_600_000, counts: counts + [none])
+    let weight = 0.5 / Double(names.count)
+    period.tasks = try names.map { try OrganicBench.task(chat: $0, weight, limits) }
+    period.tasks.append(try OrganicBench.task(chat: nil, 0.5, limits))
+    period.capacities = period.tasks.indices.map { task in
+      miners.indices.map { ownTasks && task != $0 ? 0 : 1_000_000 }
+    }
     for (index, miner) in miners.enumerated() {
       period.miners[index].uid = miner.uid
       period.miners[index].address = miner.url
@@ -57,18 +68,20 @@ final class OrganicBench {
       leader: "p", snapshot: period, encoded: Array(JSONEncoder().encode(period)), seed: 1,
       pacePerSecond: 10_000, burst: 10_000)
     _ = try await queue.redis.send(
-      "HSET", queue.keys.fixed(.tasks), OrganicBench.chat, #"{"shape":"chat"}"#, OrganicBench.image,
-      #"{"shape":"text-to-image"}"#)
+      RedisCommand(
+        words: ["HSET", queue.keys.fixed(.tasks), OrganicBench.image, #"{"shape":"text-to-image"}"#]
+          + names.flatMap { [$0, #"{"shape":"chat"}"#] }))
     _ = try await FunctionLibrary.install(on: queue.redis)
   }
 
-  private static func task(chat isChat: Bool, _ limits: [Int]) throws -> TaskConfig {
+  private static func task(chat: String?, _ weight: Double, _ limits: [Int]) throws -> TaskConfig {
     let own =
-      isChat
-      ? #""name":"chat","kind":"text","shape":"chat","stream":true,"max_tokens":[50,2000]"#
-      : #""name":"image","kind":"image","shape":"text-to-image","stream":false,"steps":[6,12],"size":[64,64]"#
+      chat.map { name in
+        #""name":"\#(name)","kind":"text","shape":"chat","stream":true,"max_tokens":[50,2000]"#
+      }
+      ?? #""name":"image","kind":"image","shape":"text-to-image","stream":false,"steps":[6,12],"size":[64,64]"#
     let text = """
-      {\(own),"weight":0.5,"max_capacity":1000000,"volume_per_request":10,"path":"/\(isChat)","model":"m",
+      {\(own),"weight":\(weight),"max_capacity":1000000,"volume_per_request":10,"path":"/","model":"m",
        "timeouts":{"connect_ms":\(limits[0]),"first_content_ms":\(limits[0]),"stall_ms":\(limits[1]),
        "total_ms":\(limits[2])}}
       """
@@ -202,9 +215,20 @@ struct UserReply {
   /// Whether an error event is among them.
   var hasErrorEvent: Bool { events.contains { $0.hasPrefix(#"{"error""#) } }
 
+  /// The text of an answer that was asked for as a whole; empty when there is none.
+  var wholeText: String {
+    guard let answer = try? JSON(parsing: Data(data.utf8)) else { return "" }
+    return answer["choices"]?[0]?["message"]?["content"]?.text ?? ""
+  }
+
   /// Why the reply is no faultless one: entries have their numbers without a gap, the end stands once and last,
   /// tokens come from one request to one miner and follow each other. nil when all holds.
-  var fault: String? {
+  var fault: String? { fault(in: text) }
+
+  /// The same of an answer that was asked for as a whole.
+  var wholeFault: String? { fault(in: wholeText) }
+
+  private func fault(in text: String) -> String? {
     let numbers = entries.compactMap { $0["n"].flatMap(Int.init) }
     if numbers != Array(1..<(numbers.count + 1)) { return "entries \(numbers)" }
     let ends = entries.indices.filter { entries[$0]["end"] != nil }

@@ -23,6 +23,7 @@ struct OrganicCancelTests {
             IO.task { @IO in try await cancelOne(bench, number, seed) }
           }
           for cancel in cancels { late.append(try await cancel.value) }
+          try await bench.until("every socket is closed") { bench.miners.allSatisfy { $0.open == 0 } }
         }
         late.sort()
         #expect(late[late.count * 99 / 100 - 1] <= 1_000, "seed \(seed): \(late.suffix(5)) ms")
@@ -31,10 +32,22 @@ struct OrganicCancelTests {
         let charged = attempts.filter { $0.outcome == .cancelled }
         #expect(charged.count > count / 10, "seed \(seed): most were cancelled while they ran")
         #expect(charged.allSatisfy { $0.outcome.counter == .none && $0.workMilli == 0 })
+        let abandoned = bench.miners.reduce(0) { $0 + $1.abandoned }
+        #expect(abandoned > count / 10 && abandoned <= charged.count, "seed \(seed): \(abandoned)")
+        #expect(scores(attempts) == scores(attempts.filter { $0.outcome != .cancelled }), "seed \(seed)")
         let usage = try await bench.queue.redis.send(
           "HGET", bench.queue.keys.fixed(.usage), "me|chat|completion_tokens")
         #expect(usage.int ?? 0 > 0, "what was shown counts as used")
       }
+    }
+  }
+
+  /// Each miner's score by these attempts.
+  private func scores(_ attempts: [AttemptEntry]) -> [String: Double?] {
+    Dictionary(grouping: attempts, by: \.hotkey).mapValues { attempts in
+      var counters = PeriodCounters()
+      for attempt in attempts { counters.count(attempt.outcome, workMilli: attempt.workMilli) }
+      return ScoringProfile.vision.periodScore(counters, capacity: 1_000)
     }
   }
 

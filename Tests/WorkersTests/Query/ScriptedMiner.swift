@@ -35,6 +35,10 @@ final class ScriptedMiner {
   /// Heads and bodies of all requests.
   private(set) var heads: [[UInt8]] = []
   private(set) var bodies: [[UInt8]] = []
+  /// When each request came, and how many came before it on the same connection.
+  private(set) var arrivals: [(at: Monotonic, onConnection: Int)] = []
+  /// Kept, so that no later connection has the identity of an earlier one.
+  private var connections: [ObjectIdentifier: (connection: HTTPConnection, requests: Int)] = [:]
   /// Requests whose answer has not ended.
   private(set) var open = 0
   /// Answers that the other side did not wait for.
@@ -46,6 +50,7 @@ final class ScriptedMiner {
     server = try HTTPServer(port: 0) { [unowned self] request, connection in
       self.heads.append(Array(request.head.bytes))
       self.bodies.append(request.body)
+      self.noteArrival(connection)
       self.onRequest()
       self.open += 1
       connection.onDisconnect = { [weak self] in
@@ -62,6 +67,12 @@ final class ScriptedMiner {
   func stop() {
     server?.stop()
     server = nil
+  }
+
+  private func noteArrival(_ connection: HTTPConnection) {
+    let known = connections[ObjectIdentifier(connection)]?.requests ?? 0
+    connections[ObjectIdentifier(connection)] = (connection, known + 1)
+    arrivals.append((Monotonic.now(), known))
   }
 
   private func serve(_ act: Act, _ connection: HTTPConnection, number: Int) {

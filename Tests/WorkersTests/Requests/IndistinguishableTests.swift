@@ -43,25 +43,17 @@ struct IndistinguishableTests {
           #expect(miner.bodies.count == labels.count)
         }
         let rows = try zip(miner.heads, miner.bodies).map { try Sight(head: $0, body: $1).features }
-        let area = learn(rows, labels)
+        let area = Stumps.areaByHalves(rows, labels)
         #expect(area <= 0.55, "seed \(seed)")
         // Were the classifier blind, the test would show nothing.
         let planted = zip(rows, labels).map { row, isUser in
           row.map { $0 + (isUser && Int(row[0]) % 3 == 0 ? 1 : 0) }
         }
-        let found = learn(planted, labels)
+        let found = Stumps.areaByHalves(planted, labels)
         #expect(found > 0.6, "seed \(seed)")
         print("indistinguishable: AUC \(area), with a planted difference \(found)")
       }
     }
-  }
-
-  /// Learns from one half and judges the other.
-  private func learn(_ rows: [[Double]], _ labels: [Bool]) -> Double {
-    let even = rows.indices.filter { $0 % 2 == 0 }
-    let odd = rows.indices.filter { $0 % 2 == 1 }
-    let stumps = Stumps(even.map { rows[$0] }, even.map { labels[$0] }, rounds: 40)
-    return stumps.area(odd.map { rows[$0] }, odd.map { labels[$0] })
   }
 
   /// Users who ask as the file says, with the fields that OpenAI clients send.
@@ -113,51 +105,5 @@ struct IndistinguishableTests {
       let done = try await queue.redis.send("HGET", queue.keys.period(bench.period.id), "done").int ?? 0
       return bench.miners[0].bodies.count == before + numbers.count && done == numbers.upperBound
     }
-  }
-}
-
-/// What a miner sees of one request, as numbers.
-struct Sight {
-  let features: [Double]
-
-  init(head: [UInt8], body: [UInt8]) throws {
-    let text = String(decoding: body, as: UTF8.self)
-    let json = try JSON(parsing: Data(body))
-    var features: [Double] = [Double(json["seed"]?.int ?? -1)]
-    // Headers: how many, how long, which names in which order, their values but for the body's length.
-    let lines = String(decoding: head, as: UTF8.self).components(separatedBy: "\r\n").filter { !$0.isEmpty }
-    let headers = lines.dropFirst().filter { !$0.lowercased().hasPrefix("content-length") }
-    features += [Double(lines.count), Sight.hash(headers.joined(separator: "|")), Sight.hash(lines[0])]
-    // The body: size, fields in their order, how its numbers are written.
-    let keys = text.matches(of: /"(\w+)":/).map { String($0.1) }
-    features += [Double(body.count), Sight.hash(Set(keys).sorted().joined(separator: ","))]
-    let tail = text[(text.range(of: "],\"")?.lowerBound ?? text.startIndex)...]
-    features.append(Sight.hash(tail.matches(of: /"(\w+)":/).map { String($0.1) }.joined(separator: ",")))
-    for name in ["temperature", "top_p", "max_tokens", "top_k"] {
-      let written = text.firstMatch(of: try Regex("\"\(name)\":([^,}]*)")).map {
-        String($0[1].substring ?? "")
-      }
-      features += [json[name]?.double ?? -1, Double(written?.count ?? -1)]
-    }
-    features += [Double(String(json["seed"]?.int ?? 0).count)]
-    // The conversation.
-    guard case .array(let messages)? = json["messages"] else { preconditionFailure("a chat") }
-    let contents = messages.compactMap { $0["content"]?.text }
-    let roles = messages.compactMap { $0["role"]?.text }
-    features += [Double(messages.count), Sight.hash(roles.joined(separator: ","))]
-    let all = contents.joined()
-    features += [Double(all.count), Double(contents.last?.count ?? 0), Double(contents.first?.count ?? 0)]
-    features += [
-      Double(all.count { $0.isNumber }), Double(all.count { $0.isUppercase }),
-      Double(all.count { $0 == "." }),
-      Double(all.utf8.count - all.count), Double(all.count { $0 == "?" }),
-    ]
-    self.features = features
-  }
-
-  private static func hash(_ text: String) -> Double {
-    var hash: UInt32 = 2_166_136_261
-    for byte in text.utf8 { hash = (hash ^ UInt32(byte)) &* 16_777_619 }
-    return Double(hash % 100_003)
   }
 }

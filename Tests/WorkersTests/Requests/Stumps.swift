@@ -74,4 +74,14 @@ struct Stumps {
     let negatives = Double(scored.count) - positives
     return (ranks - positives * (positives + 1) / 2) / (positives * negatives)
   }
+
+  /// Learns from each half and judges the other one: the mean of both areas.
+  static func areaByHalves(_ rows: [[Double]], _ labels: [Bool]) -> Double {
+    let halves = [0, 1].map { half in rows.indices.filter { $0 % 2 == half } }
+    let areas = [(0, 1), (1, 0)].map { learnt, judged in
+      let stumps = Stumps(halves[learnt].map { rows[$0] }, halves[learnt].map { labels[$0] }, rounds: 40)
+      return stumps.area(halves[judged].map { rows[$0] }, halves[judged].map { labels[$0] })
+    }
+    return (areas[0] + areas[1]) / 2
+  }
 }

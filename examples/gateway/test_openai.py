@@ -17,6 +17,8 @@ import httpx
 import openai
 import redis
 
+from vision_queue import credentials
+
 url, namespace, task = sys.argv[1:4]
 here = os.path.dirname(os.path.abspath(__file__))
 store = redis.Redis.from_url(url, decode_responses=True, **credentials())
@@ -56,7 +58,7 @@ class Gateway:
 
 
 def state(job):
-    return store.hget(f"{prefix}job:{job}", "state")
+    return store.execute_command("FCALL_RO", "vision_status_v1", 1, f"{prefix}organic", job)[0]
 
 
 def wait_for(job, wanted):

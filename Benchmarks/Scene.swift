@@ -161,15 +161,23 @@ final class Scene {
     for start in stride(from: 0, to: ids.count, by: 500) {
       let reads = ids[start..<min(start + 500, ids.count)].map { id in
         let key = queue.keys.job(id)
-        return IO.task { @IO [queue] in try await queue.redis.send("HMGET", key, "seq", "bytes", "state") }
+        let reply = queue.keys.reply(id)
+        return IO.task { @IO [queue] in
+          async let length = queue.redis.send("XLEN", reply)
+          let fields = try await queue.redis.send("HMGET", key, "fence", "bytes", "state")
+          return RedisReply.array((fields.elements ?? []) + [try await length])
+        }
       }
       for read in reads {
-        guard let items = try await read.value.elements, items.count == 3 else { continue }
-        if items[1].int ?? 0 > 0 { progress.streams += 1 }
+        guard let items = try await read.value.elements, items.count == 4 else { continue }
+        // While the job runs its fence tells: token, pieces, bytes and tokens.
+        let fence = (items[0].text ?? "").split(separator: ":").dropFirst().map { Int($0) ?? 0 }
         if let state = items[2].text, state != "running", state != "waiting" { progress.ended += 1 }
         if items[2].text == "done" { progress.done += 1 }
-        progress.pieces += items[0].int ?? 0
-        progress.bytes += items[1].int ?? 0
+        let bytes = fence.count == 3 ? fence[1] : items[1].int ?? 0
+        if bytes > 0 { progress.streams += 1 }
+        progress.pieces += fence.count == 3 ? fence[0] : max(0, (items[3].int ?? 0) - 1)
+        progress.bytes += bytes
       }
     }
     return progress

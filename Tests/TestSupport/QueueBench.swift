@@ -151,3 +151,18 @@ public final class QueueBench {
     return entries.compactMap { $0.elements?.last?.fields }
   }
 }
+
+extension JobQueue {
+  /// Appends pieces of one reply that follow each other, the first one at `start`.
+  public func append(
+    _ id: String, _ token: String, at start: ReplyPosition = ReplyPosition(), _ pieces: [[UInt8]]
+  ) async throws(RedisError) -> [Int: LeaseResult] {
+    var position = start
+    return try await append(
+      pieces.map { data in
+        let piece = ReplyPiece(id: id, token: token, start: position, data: data)
+        position = piece.end
+        return piece
+      })
+  }
+}

@@ -106,10 +106,58 @@ public enum LeaseResult: String, Sendable {
   case lost
   /// The user cancelled the job.
   case cancelled
-  /// The reply is at its cap.
+  /// The reply is at its cap: the writer's own verdict.
   case tooLarge = "too_large"
   /// The job has content and cannot be run again.
   case hasContent = "has_content"
+}
+
+/// How far a reply has come.
+public struct ReplyPosition: Equatable, Sendable {
+  /// Entries of the stream.
+  public var pieces = 0
+  /// Bytes in them.
+  public var bytes = 0
+  /// Tokens of the answer: they count as used should the worker die.
+  public var tokens = 0
+
+  /// A position; the beginning by default.
+  public init(pieces: Int = 0, bytes: Int = 0, tokens: Int = 0) {
+    self.pieces = pieces
+    self.bytes = bytes
+    self.tokens = tokens
+  }
+
+  /// The position behind one more piece, after which the answer has `tokens`.
+  public func after(bytes more: Int, tokens: Int) -> ReplyPosition {
+    ReplyPosition(pieces: pieces + 1, bytes: bytes + more, tokens: max(tokens, self.tokens))
+  }
+}
+
+/// A piece of an answer, and where in its reply it belongs.
+public struct ReplyPiece: Sendable {
+  /// The job's id.
+  public var id: String
+  /// Proof of the lease.
+  public var token: String
+  /// How far the reply has come before the piece.
+  public var start: ReplyPosition
+  /// Tokens of the answer up to the end of the piece.
+  public var tokens: Int
+  /// The bytes of the stream's entry.
+  public var data: [UInt8]
+
+  /// Puts a piece behind `start`.
+  public init(id: String, token: String, start: ReplyPosition, tokens: Int = 0, data: [UInt8]) {
+    self.id = id
+    self.token = token
+    self.start = start
+    self.tokens = tokens
+    self.data = data
+  }
+
+  /// How far the reply has come after it.
+  public var end: ReplyPosition { start.after(bytes: data.count, tokens: tokens) }
 }
 
 extension JobQueue {
@@ -160,26 +208,24 @@ extension JobQueue {
     return try results(.settle, reply, count: settlements.count)
   }
 
-  /// Appends pieces to replies (of 100 jobs at most). `first` numbers the first piece, from 1; `tokens` are
-  /// those of each answer so far, which count as used should the worker die.
-  public func append(
-    _ pieces: [(id: String, token: String, first: Int, pieces: [[UInt8]])], tokens: [Int] = [],
-    replyBytesMax: Int
-  ) async throws(RedisError) -> [LeaseResult] {
-    precondition(pieces.count <= 100)
-    let reply = try await run(.append) { command in
-      command.add(replyBytesMax)
-      command.add(pieces.count)
-      for (index, job) in pieces.enumerated() {
-        command.add(job.id)
-        command.add(job.token)
-        command.add(job.first)
-        command.add(tokens.indices.contains(index) ? tokens[index] : 0)
-        command.add(job.pieces.count)
-        for piece in job.pieces { command.add(piece) }
-      }
+  /// Appends pieces to replies (1,000 at most; those of one reply in order). Each is written only where its
+  /// reply stands as the piece says, so a repeat writes nothing twice.
+  /// - Returns: why pieces were not taken, by their index; all others are written.
+  public func append(_ pieces: [ReplyPiece]) async throws(RedisError) -> [Int: LeaseResult] {
+    precondition(pieces.count <= 1_000)
+    let size = pieces.reduce(0) { $0 + $1.data.count + 256 }
+    let reply = try await run(.append, bytes: size) { command in
+      for piece in pieces { command.add(piece) }
     }
-    return try results(.append, reply, count: pieces.count)
+    guard let items = reply.elements, items.count % 2 == 0 else { throw unexpected(.append, reply) }
+    var refused: [Int: LeaseResult] = [:]
+    for index in stride(from: 0, to: items.count, by: 2) {
+      guard let position = items[index].int, (1...pieces.count).contains(position),
+        let reason = items[index + 1].text.flatMap(LeaseResult.init(rawValue:))
+      else { throw unexpected(.append, reply) }
+      refused[position - 1] = reason
+    }
+    return refused
   }
 
   /// Sends a worker's heartbeat and renews its leases (200 at most).
@@ -286,6 +332,22 @@ extension JobQueue {
     let words = (reply.elements ?? []).compactMap { $0.text.flatMap(LeaseResult.init(rawValue:)) }
     guard words.count == count else { throw unexpected(script, reply) }
     return words
+  }
+}
+
+extension RedisCommand {
+  fileprivate mutating func add(_ piece: ReplyPiece) {
+    let end = piece.end
+    add(piece.id)
+    add(fence: piece.token, piece.start)
+    add(fence: piece.token, end)
+    add(end.pieces)
+    add(piece.data)
+  }
+
+  /// As `append.lua` keeps it in the job's record.
+  private mutating func add(fence token: String, _ position: ReplyPosition) {
+    add(joined: token, position.pieces, position.bytes, position.tokens)
   }
 }
 

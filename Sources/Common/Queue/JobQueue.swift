@@ -19,15 +19,16 @@ public final class JobQueue {
 
   /// Runs a script. While Redis is away, or its reply was lost, the same call is made again: every script
   /// recognises its own repetition.
+  /// - Parameter bytes: about how many bytes the arguments take.
   /// - Throws: the last error once `patienceMilliseconds` have passed, or at once one that repeating cannot
   ///   mend.
   func run(
-    _ script: Script, _ arguments: (inout RedisCommand) -> Void
+    _ script: Script, bytes: Int = 240, _ arguments: (inout RedisCommand) -> Void
   ) async throws(RedisError) -> RedisReply {
     let deadline = Monotonic.now().advanced(milliseconds: patienceMilliseconds)
     while true {
       do throws(RedisError) {
-        return try await attempt(script, arguments)
+        return try await attempt(script, bytes, arguments)
       } catch {
         guard error.isTransient, Monotonic.now() < deadline, !Task.isCancelled else { throw error }
         await EventLoop.shared.sleep(milliseconds: 20)
@@ -36,18 +37,18 @@ public final class JobQueue {
   }
 
   private func attempt(
-    _ script: Script, _ arguments: (inout RedisCommand) -> Void
+    _ script: Script, _ bytes: Int, _ arguments: (inout RedisCommand) -> Void
   ) async throws(RedisError) -> RedisReply {
     let digest = try await digest(of: script)
     let suffix = script.isReadOnly ? "_RO" : ""
     do throws(RedisError) {
-      return try await redis.send(command("EVALSHA" + suffix, digest, script, arguments))
+      return try await redis.send(command("EVALSHA" + suffix, digest, script, bytes, arguments))
     } catch {
       guard error.code == .noScript else { throw error }
     }
     // Redis knows scripts by their digest and forgets them when it restarts, at any moment: only the text
     // itself is sure to run. It is known by its digest from then on.
-    return try await redis.send(command("EVAL" + suffix, script.source(clock: clock), script, arguments))
+    return try await redis.send(command("EVAL" + suffix, script.source(clock: clock), script, bytes, arguments))
   }
 
   private static var digests: [Script.Clock: [Script: String]] = [:]
@@ -64,9 +65,10 @@ public final class JobQueue {
   }
 
   private func command(
-    _ verb: String, _ body: String, _ script: Script, _ arguments: (inout RedisCommand) -> Void
+    _ verb: String, _ body: String, _ script: Script, _ bytes: Int,
+    _ arguments: (inout RedisCommand) -> Void
   ) -> RedisCommand {
-    var command = RedisCommand(words: [verb, body])
+    var command = RedisCommand(words: [verb, body], capacity: body.utf8.count + 500 + bytes)
     let fixed = JobQueue.fixedKeys(script)
     command.add(fixed.count)
     for key in fixed { command.add(keys.fixed(key)) }

@@ -37,6 +37,24 @@ public struct RedisCommand: Sendable {
     appendLineEnd()
   }
 
+  /// Appends a text and three non-negative numbers as one argument, with colons between.
+  mutating func add(joined text: String, _ first: Int, _ second: Int, _ third: Int) {
+    precondition(first >= 0 && second >= 0 && third >= 0)
+    countOneMore()
+    buffer.append(UInt8(ascii: "$"))
+    appendDecimal(
+      text.utf8.count + 3 + RedisCommand.digits(first) + RedisCommand.digits(second)
+        + RedisCommand.digits(third))
+    appendLineEnd()
+    var text = text
+    text.withUTF8 { buffer.append(contentsOf: $0) }
+    for number in [first, second, third] {
+      buffer.append(UInt8(ascii: ":"))
+      appendDecimal(number)
+    }
+    appendLineEnd()
+  }
+
   /// Appends an argument of any bytes.
   public mutating func add(_ bytes: [UInt8]) { bytes.withUnsafeBufferPointer { append($0) } }
 

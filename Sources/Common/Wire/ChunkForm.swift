@@ -23,6 +23,9 @@ public struct ChunkForm: Sendable {
   /// `"id":…,"object":`, and what follows the object.
   private let start: [UInt8]
   private let about: [UInt8]
+  /// What stands around the text of a chunk that has nothing else: nearly all are such.
+  private let textStart: [UInt8]
+  private let textEnd: [UInt8]
 
   /// The form of one answer.
   /// - Parameters:
@@ -38,7 +41,14 @@ public struct ChunkForm: Sendable {
     about =
       Array(",\"created\":\(createdSeconds),\"model\":".utf8) + ChunkForm.quoted(model)
       + Array(",\"choices\":[".utf8)
+    textStart =
+      ChunkForm.eventStart + start + Array((isChat ? ChunkForm.chatChunk : ChunkForm.completion).utf8) + about
+      + Array((isChat ? "{\"index\":0,\"delta\":{\"content\":\"" : "{\"index\":0,\"text\":\"").utf8)
+    textEnd = Array((isChat ? "\"}" : "\"").utf8) + Array(",\"finish_reason\":null}]}\n\n".utf8)
   }
+
+  private static let chatChunk = "\"chat.completion.chunk\""
+  private static let completion = "\"text_completion\""
 
   private static func quoted(_ text: String) -> [UInt8] {
     var writer = JSONWriter()
@@ -49,9 +59,9 @@ public struct ChunkForm: Sendable {
   private static let eventStart = Array("data: ".utf8)
   private static let eventEnd = Array("\n\n".utf8)
 
-  private func begin(_ object: StaticString, _ output: inout [UInt8]) {
+  private func begin(_ object: String, _ output: inout [UInt8]) {
     output += start
-    object.withUTF8Buffer { output += $0 }
+    output += object.utf8
     output += about
   }
 
@@ -66,8 +76,15 @@ public struct ChunkForm: Sendable {
   ) {
     guard chunk.kind == .content || chunk.kind == .empty, chunk.content != nil || chunk.finishReason != nil
     else { return }
+    let hasLogprobs = keepsLogprobs && chunk.logprobs != nil
+    if !isFirst, !hasLogprobs, chunk.finishReason == nil, let content = chunk.content {
+      output += textStart
+      output += UnsafeRawBufferPointer(rebasing: bytes[content])
+      output += textEnd
+      return
+    }
     output += ChunkForm.eventStart
-    begin(isChat ? "\"chat.completion.chunk\"" : "\"text_completion\"", &output)
+    begin(isChat ? ChunkForm.chatChunk : ChunkForm.completion, &output)
     output += isChat ? "{\"index\":0,\"delta\":{".utf8 : "{\"index\":0,\"text\":\"".utf8
     if isChat, isFirst { output += "\"role\":\"assistant\",".utf8 }
     if isChat, isFirst || chunk.content != nil { output += "\"content\":\"".utf8 }
@@ -100,14 +117,14 @@ public struct ChunkForm: Sendable {
     var output: [UInt8] = []
     if !hasFinishReason {
       output += ChunkForm.eventStart
-      begin(isChat ? "\"chat.completion.chunk\"" : "\"text_completion\"", &output)
+      begin(isChat ? ChunkForm.chatChunk : ChunkForm.completion, &output)
       output += isChat ? "{\"index\":0,\"delta\":{}".utf8 : "{\"index\":0,\"text\":\"\"".utf8
       output += ",\"finish_reason\":\"stop\"}]}".utf8
       output += ChunkForm.eventEnd
     }
     if let usage {
       output += ChunkForm.eventStart
-      begin(isChat ? "\"chat.completion.chunk\"" : "\"text_completion\"", &output)
+      begin(isChat ? ChunkForm.chatChunk : ChunkForm.completion, &output)
       output += "]".utf8
       output += ChunkForm.text(usage)
       output += "}".utf8
@@ -146,7 +163,7 @@ public struct ChunkForm: Sendable {
   /// The whole answer.
   public func whole(_ answer: Collected, usage: Usage) -> [UInt8] {
     var output: [UInt8] = []
-    begin(isChat ? "\"chat.completion\"" : "\"text_completion\"", &output)
+    begin(isChat ? "\"chat.completion\"" : ChunkForm.completion, &output)
     output +=
       isChat
       ? "{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"".utf8

@@ -33,7 +33,8 @@ final class AttemptRun: TransferHandler {
   private var verdict: Outcome?
   private var body: [UInt8] = []
   private var keepsAnswer: Bool
-  private var scratch: [UInt8] = []
+  private static var scratch: [UInt8] = []
+  private static var piece: [UInt8] = []
   private var isStream = false
   private var isDone = false
   /// The attempt's time, where the user's deadline makes it shorter than the task's.
@@ -126,7 +127,13 @@ final class AttemptRun: TransferHandler {
   }
 
   private func receiveEvents(_ bytes: UnsafeRawBufferPointer) {
+    // One buffer for all attempts, empty between two reads.
     var piece: [UInt8] = []
+    swap(&piece, &AttemptRun.piece)
+    defer {
+      piece.removeAll(keepingCapacity: piece.capacity <= 64 << 10)
+      swap(&piece, &AttemptRun.piece)
+    }
     do throws(SSEParser.Failure) {
       try parser.feed(bytes) { receiveEvent($0, &piece) }
     } catch {
@@ -154,7 +161,7 @@ final class AttemptRun: TransferHandler {
       isDone = true
       return
     }
-    let chunk = ChatChunk.scan(data, text: &scratch)
+    let chunk = ChatChunk.scan(data, text: &AttemptRun.scratch)
     switch chunk.kind {
     case .content:
       if firstContentAt == nil {

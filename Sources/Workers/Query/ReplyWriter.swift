@@ -8,10 +8,15 @@ final class ReplyWriter {
   final class Reply {
     let id: String
     let token: String
-    fileprivate var next = 1
+    /// How far the reply has come with what was given to Redis.
+    fileprivate var position = ReplyPosition()
     /// Tokens of the answer as far as it was given to the writer.
     fileprivate var tokens = 0
-    fileprivate var pending: [[UInt8]] = []
+    /// Bytes as far as they were given to the writer.
+    fileprivate var bytes = 0
+    /// Entries that are full, and the one that grows.
+    fileprivate var full: [[UInt8]] = []
+    fileprivate var open: [UInt8] = []
     fileprivate var isQueued = false
     fileprivate var isWriting = false
     fileprivate var idle: Signal?
@@ -24,20 +29,26 @@ final class ReplyWriter {
       self.id = id
       self.token = token
     }
+
+    fileprivate var hasPending: Bool { !open.isEmpty || !full.isEmpty }
   }
 
-  /// Most pieces of one reply in one call.
-  static let piecesMax = 64
+  /// Most entries of one call.
+  nonisolated static let piecesMax = 200
   /// Most bytes of an entry that is made of several pieces.
-  static let joinedBytesMax = 16 << 10
+  nonisolated static let joinedBytesMax = 16 << 10
   /// Most bytes of one call; what is over it waits for the next.
-  static let batchBytesMax = 4 << 20
+  nonisolated static let batchBytesMax = 4 << 20
+  /// Buffers that are kept for the next pieces, and the largest one that is.
+  private static let sparesMax = 4_096
+  private static let spareBytesMax = 1 << 10
 
   private let queue: JobQueue
   private let replyBytesMax: Int
   private var queued: [Reply] = []
   private var isFlushQueued = false
   private var isCalling = false
+  private var spares: [[UInt8]] = []
 
   init(queue: JobQueue, replyBytesMax: Int) {
     self.queue = queue
@@ -49,20 +60,22 @@ final class ReplyWriter {
   /// - Parameter tokens: those of the answer up to this piece.
   func write(_ piece: [UInt8], to reply: Reply, tokens: Int = 0) {
     guard reply.refusal == nil else { return }
+    guard reply.bytes + piece.count <= replyBytesMax else { return refuse(reply, .tooLarge) }
+    reply.bytes += piece.count
     reply.tokens = max(reply.tokens, tokens)
-    if let last = reply.pending.indices.last,
-      reply.pending[last].count + piece.count <= ReplyWriter.joinedBytesMax
-    {
-      reply.pending[last] += piece
-    } else {
-      reply.pending.append(piece)
+    if reply.open.isEmpty {
+      if let spare = spares.popLast() { reply.open = spare }
+    } else if reply.open.count + piece.count > ReplyWriter.joinedBytesMax {
+      reply.full.append(reply.open)
+      reply.open = []
     }
+    reply.open += piece
     enqueue(reply)
   }
 
-  /// Waits until all pieces of a reply are written, or refused.
+  /// Waits until all pieces of a reply are written, or refused by Redis.
   func drain(_ reply: Reply) async {
-    guard reply.refusal == nil, reply.isWriting || !reply.pending.isEmpty else { return }
+    guard reply.isWriting || reply.hasPending else { return }
     let idle = reply.idle ?? Signal()
     reply.idle = idle
     await idle.wait()
@@ -87,64 +100,99 @@ final class ReplyWriter {
     guard !isCalling else { return }
     isCalling = true
     while !queued.isEmpty {
-      let batch = takeBatch()
-      let results: [LeaseResult]
+      var batch = takeBatch()
+      var refused: [Int: LeaseResult] = [:]
       do throws(RedisError) {
-        results = try await queue.append(
-          batch.map { (id: $0.reply.id, token: $0.reply.token, first: $0.first, pieces: $0.pieces) },
-          tokens: batch.map(\.reply.tokens), replyBytesMax: replyBytesMax)
+        refused = try await queue.append(batch.pieces)
       } catch {
         Log.shared.warning("replies cannot be written", ["error": LoggedError(error)])
         // Redis was away for longer than a lease: the jobs are somebody else's now.
-        results = Array(repeating: .lost, count: batch.count)
+        for index in batch.pieces.indices { refused[index] = .lost }
       }
-      for (item, result) in zip(batch, results) { finish(item.reply, result) }
+      finish(&batch, refused)
     }
     isCalling = false
   }
 
-  private struct Item {
-    let reply: Reply
-    let first: Int
-    let pieces: [[UInt8]]
+  /// Pieces on their way, each beside its reply.
+  private struct Batch {
+    var replies: [Reply] = []
+    var pieces: [ReplyPiece] = []
+    var bytes = 0
+
+    @IO mutating func add(_ data: [UInt8], of reply: Reply, tokens: Int) {
+      let piece = ReplyPiece(
+        id: reply.id, token: reply.token, start: reply.position, tokens: tokens, data: data)
+      reply.position = piece.end
+      reply.isWriting = true
+      replies.append(reply)
+      pieces.append(piece)
+      bytes += data.count
+    }
+
+    var hasRoom: Bool { pieces.count < ReplyWriter.piecesMax && bytes < ReplyWriter.batchBytesMax }
   }
 
-  private func takeBatch() -> [Item] {
-    var batch: [Item] = []
-    var bytes = 0
-    var index = 0
-    while index < queued.count, batch.count < 100, bytes < ReplyWriter.batchBytesMax {
-      let reply = queued[index]
-      var pieces = reply.pending
-      if pieces.count > ReplyWriter.piecesMax {
-        pieces = Array(pieces.prefix(ReplyWriter.piecesMax))
-        reply.pending.removeFirst(ReplyWriter.piecesMax)
-      } else {
-        reply.pending = []
-      }
-      bytes += pieces.reduce(0) { $0 + $1.count }
-      batch.append(Item(reply: reply, first: reply.next, pieces: pieces))
-      reply.next += pieces.count
-      reply.isWriting = true
+  private func takeBatch() -> Batch {
+    var batch = Batch()
+    batch.replies.reserveCapacity(min(queued.count, ReplyWriter.piecesMax))
+    batch.pieces.reserveCapacity(min(queued.count, ReplyWriter.piecesMax))
+    var taken = 0
+    while taken < queued.count, batch.hasRoom {
+      let reply = queued[taken]
+      taken += 1
       reply.isQueued = false
-      index += 1
+      var count = 0
+      while count < reply.full.count, batch.hasRoom {
+        batch.add(reply.full[count], of: reply, tokens: reply.position.tokens)
+        count += 1
+      }
+      reply.full.removeFirst(count)
+      if reply.full.isEmpty, !reply.open.isEmpty, batch.hasRoom {
+        var data: [UInt8] = []
+        swap(&data, &reply.open)
+        batch.add(data, of: reply, tokens: reply.tokens)
+      }
     }
-    queued.removeFirst(index)
+    queued.removeFirst(taken)
     return batch
   }
 
-  private func finish(_ reply: Reply, _ result: LeaseResult) {
-    reply.isWriting = false
-    if result != .ok {
-      reply.refusal = result
-      reply.pending = []
-      reply.onRefusal?(result)
-      reply.onRefusal = nil
-    } else if !reply.pending.isEmpty {
-      enqueue(reply)
-      return
+  private func finish(_ batch: inout Batch, _ refused: [Int: LeaseResult]) {
+    for (index, reason) in refused { refuse(batch.replies[index], reason) }
+    for index in batch.replies.indices {
+      batch.replies[index].isWriting = false
+      var data: [UInt8] = []
+      swap(&data, &batch.pieces[index].data)
+      keep(&data)
     }
-    reply.idle?.fire()
-    reply.idle = nil
+    for reply in batch.replies {
+      if reply.hasPending {
+        enqueue(reply)
+      } else {
+        reply.idle?.fire()
+        reply.idle = nil
+      }
+    }
+  }
+
+  /// Keeps a buffer for later pieces: a token costs no allocation.
+  private func keep(_ data: inout [UInt8]) {
+    guard data.capacity <= ReplyWriter.spareBytesMax, spares.count < ReplyWriter.sparesMax else { return }
+    data.removeAll(keepingCapacity: true)
+    spares.append(data)
+  }
+
+  /// The reply takes no more. Past its cap, what was taken before is still written.
+  private func refuse(_ reply: Reply, _ reason: LeaseResult) {
+    if reason != .tooLarge {
+      reply.full = []
+      reply.open = []
+    }
+    guard reply.refusal == nil else { return }
+    reply.refusal = reason
+    let tell = reply.onRefusal
+    reply.onRefusal = nil
+    tell?(reason)
   }
 }

@@ -19,7 +19,7 @@ struct FsckTests {
       let sample = Sample(waitingMax: 9, bytesMax: 99, answer: [1, 2])
       #expect(try await queue.settle([bench.end(grants[0], sample: sample)]) == [.ok])
       #expect(try await queue.settle([bench.end(grants[2])]) == [.ok])
-      _ = try await queue.append([("runs", grants[1].token, 1, [[65], [66]])], replyBytesMax: 99)
+      _ = try await queue.append("runs", grants[1].token, [[65], [66]])
       let clean = try await Fsck(queue).run()
       #expect(clean.isClean, "\(clean.lines)")
       #expect(clean.counts["organic"] == 1 && clean.counts["lease"] == 2 && clean.counts["check"] == 1)

@@ -15,20 +15,20 @@ struct QueueFaultTests {
     }
   }
 
-  @Test("pieces are written once and without a gap, and a full reply stays full")
+  @Test("pieces are written once and without a gap")
   @IO func pieces() async throws {
     try await QueueBench.run { bench in
       try await bench.submit("a")
       let grant = try #require(try await bench.claim().grants.first)
-      func append(_ first: Int, _ sizes: Int...) async throws -> LeaseResult {
+      func append(_ before: Int, bytes: Int, _ sizes: Int...) async throws -> [Int: LeaseResult] {
         let pieces = sizes.map { [UInt8](repeating: 65, count: $0) }
-        return try await bench.queue.append([("a", grant.token, first, pieces)], replyBytesMax: 10)[0]
+        return try await bench.queue.append("a", grant.token, at: .init(pieces: before, bytes: bytes), pieces)
       }
-      #expect(try await append(2, 1) == .lost, "the first piece is missing")
-      #expect(try await append(1, 4, 4) == .ok)
-      #expect(try await append(2, 4, 1) == .ok)
-      #expect(try await append(4, 9) == .tooLarge)
-      #expect(try await append(5, 1) == .tooLarge, "not with a hole in it")
+      #expect(try await append(1, bytes: 1, 1) == [0: .lost], "the first piece is missing")
+      #expect(try await append(0, bytes: 0, 4, 4) == [:])
+      #expect(try await append(1, bytes: 4, 4, 1) == [:], "one that is there, and one that is not")
+      #expect(try await append(4, bytes: 9, 9) == [0: .lost], "not with a hole in it")
+      #expect(try await append(3, bytes: 8, 9) == [0: .lost], "nor where it stands otherwise")
       #expect(try await bench.reply("a").map { $0["n"] } == ["1", "2", "3"])
     }
   }
@@ -38,12 +38,12 @@ struct QueueFaultTests {
     try await QueueBench.run { bench in
       try await bench.submit("a")
       let grant = try #require(try await bench.claim().grants.first)
-      let piece = [UInt8](repeating: 65, count: 20)
-      #expect(
-        try await bench.queue.append([("a", grant.token, 1, [piece])], replyBytesMax: 10) == [.tooLarge])
+      let start = ReplyPosition(pieces: 1, bytes: 1)
+      #expect(try await bench.queue.append("a", grant.token, at: start, [[65]]) == [0: .lost])
       #expect(try await bench.queue.release([("a", grant.token, 0)]) == [.ok])
       let next = try #require(try await bench.claim().grants.first)
-      #expect(try await bench.queue.append([("a", next.token, 1, [[65]])], replyBytesMax: 10) == [.ok])
+      #expect(try await bench.queue.append("a", grant.token, [[65]]) == [0: .lost], "an old token")
+      #expect(try await bench.queue.append("a", next.token, [[65]]) == [:])
     }
   }
 
@@ -52,8 +52,7 @@ struct QueueFaultTests {
     try await QueueBench.run { bench in
       _ = try await bench.plan(counts: [[1]])
       let grant = try #require(try await bench.claim().grants.first)
-      #expect(
-        try await bench.queue.append([(grant.id, grant.token, 1, [[65]])], replyBytesMax: 10) == [.lost])
+      #expect(try await bench.queue.append(grant.id, grant.token, [[65]]) == [0: .lost])
     }
   }
 

@@ -114,8 +114,8 @@ final class QueueModelRun {
     case .claim(let number, let organics, let synthetics, let isOld):
       if !isOld && !isRepeat { requests[number, default: 0] += 1 }
       try await claim(number, organics, synthetics)
-    case .append(let back, let ahead, let sizes, let cap):
-      try await append(newest(grants, back), ahead: isRepeat ? -sizes.count : ahead, sizes, cap)
+    case .append(let back, let ahead, let sizes):
+      try await append(newest(grants, back), ahead: ahead, sizes, isRepeat: isRepeat)
     case .settle(let back, let how, let attempts, let work, let sample):
       let settlement = settlement(newest(grants, back), how, attempts, work, sample)
       try expect(try await workers.settle([settlement]), [model.settle(settlement)])
@@ -174,11 +174,13 @@ final class QueueModelRun {
     }
   }
 
-  private func append(_ held: Held, ahead: Int, _ sizes: [Int], _ cap: Int) async throws {
-    let first = max(1, (model.jobs[held.id]?.sequence ?? 0) + 1 + ahead)
+  private func append(_ held: Held, ahead: Int, _ sizes: [Int], isRepeat: Bool) async throws {
+    var start = model.jobs[held.id]?.written ?? ReplyPosition()
+    start.pieces = max(0, start.pieces + (isRepeat ? -sizes.count : ahead))
+    if isRepeat { start.bytes = max(0, start.bytes - sizes.reduce(0, +)) }
     let pieces = sizes.map { [UInt8](repeating: 97, count: $0) }
-    let result = try await workers.append([(held.id, held.token, first, pieces)], replyBytesMax: cap)
-    try expect(result, [model.append(held.id, held.token, first: first, sizes: sizes, cap: cap)])
+    let result = try await workers.append(held.id, held.token, at: start, pieces)
+    try expect(result, model.append(held.id, held.token, at: start, sizes: sizes))
   }
 
   private func settlement(

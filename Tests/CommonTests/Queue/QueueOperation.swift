@@ -6,7 +6,7 @@ enum QueueOperation: Equatable {
   case submit(Int, task: Int, bytes: Int, allowed: Int)
   /// `isOld` repeats the worker's last request long after.
   case claim(Int, organics: Int, synthetics: Int, isOld: Bool)
-  case append(grant: Int, ahead: Int, sizes: [Int], cap: Int)
+  case append(grant: Int, ahead: Int, sizes: [Int])
   case settle(grant: Int, how: Int, attempts: Int, work: Int, sample: Int)
   case renew(Int)
   case release(grant: Int, delay: Int)
@@ -71,7 +71,7 @@ extension QueueStep {
     case 8...16: return .claim(n(3), organics: n(6), synthetics: n(4), isOld: n(8) == 0)
     case 17...20:
       let sizes = (0..<n(4)).map { _ in n(6) }
-      return .append(grant: n(6), ahead: n(8) == 0 ? n(4) - 2 : 0, sizes: sizes, cap: 5 + n(20))
+      return .append(grant: n(6), ahead: n(8) == 0 ? n(4) - 2 : 0, sizes: sizes)
     case 21...28:
       return .settle(
         grant: n(5), how: n(5), attempts: n(4), work: n(3) * 1_500, sample: n(2) == 0 ? 0 : 1 + n(30))

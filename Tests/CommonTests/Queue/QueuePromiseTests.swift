@@ -73,7 +73,7 @@ struct QueuePromiseTests {
       try await bench.submit("a")
       let grant = try #require(try await bench.claim().grants.first)
       let pieces = [Array("x".utf8), Array("yz".utf8)]
-      _ = try await bench.queue.append([("a", grant.token, 1, pieces)], replyBytesMax: 100)
+      _ = try await bench.queue.append("a", grant.token, pieces)
       #expect(try await bench.queue.release([("a", grant.token, 0)]) == [.hasContent])
       try await bench.pass(6_000)
       #expect(try await bench.recover()?.interrupted == 1)
@@ -97,8 +97,8 @@ struct QueuePromiseTests {
       let renewed = try await bench.queue.renew(
         worker: "w", lifeMilliseconds: 1_000, record: [], jobs: [("a", grant.token, 6_000)])
       #expect(renewed.ended == ["a": .cancelled])
-      let late = try await bench.queue.append([("a", grant.token, 1, [[1]])], replyBytesMax: 100)
-      #expect(late == [.cancelled])
+      let late = try await bench.queue.append("a", grant.token, [[1]])
+      #expect(late == [0: .cancelled])
       #expect(try await bench.queue.settle([bench.end(grant)]) == [.cancelled])
       guard case .attempt(let entry)? = try await bench.ledger().last else {
         Issue.record("no entry for the attempt")

@@ -42,15 +42,10 @@ struct QueueTests {
       let grant = try #require(first.grants.first)
       let pieces: [[UInt8]] = [Array("x".utf8), Array("y".utf8)]
       for _ in 0..<2 {
-        let results = try await queue.append(
-          [(id: "a", token: grant.token, first: 1, pieces: pieces)], replyBytesMax: 100)
-        #expect(results == [.ok])
+        #expect(try await queue.append("a", grant.token, pieces) == [:])
       }
       let length = try await queue.redis.send("XLEN", queue.keys.reply("a"))
       #expect(length.int == 2, "a repeated append writes nothing twice")
-      let over = try await queue.append(
-        [(id: "a", token: grant.token, first: 3, pieces: pieces)], replyBytesMax: 3)
-      #expect(over == [.tooLarge])
       let end = Settlement(
         id: "a", token: grant.token, state: .done, attempts: [], last: [("end", "done")])
       #expect(try await queue.settle([end]) == [.ok])

@@ -21,7 +21,7 @@ extension ReferenceQueue {
     if organicMax > 0 && !paused.contains("organic") {
       for id in organics.prefix(organicMax) {
         grant(id, worker, nonce, Self.organicLease, &claimed)
-        change(id) { $0.sequence = 0 }
+        change(id) { $0.written = ReplyPosition() }
       }
       if !organics.isEmpty { wakeOrganic = 0 }
     }

@@ -25,16 +25,17 @@ struct ReferenceQueue {
     var crashes: Int?
     var token: String?
     var worker: String?
-    var hasContent = false
-    var sequence: Int?
+    /// How far the reply has come; nil unless the job is an organic that runs.
+    var written: ReplyPosition?
+    /// Bytes of the whole reply, once it ended.
     var replyBytes: Int?
-    var full: String?
     var payload: Int?
     var reply: [String] = []
     var hotkey: String?
     var remote: String?
     var answer: Int?
     var kept: Int?
+    var hasContent: Bool { written.map { $0.pieces > 0 } ?? false }
     var fields: [String] = []
     /// Where a waiting answer stands, after release and recovery too.
     var period: Int? { SyntheticJob(id: id)?.period.startSeconds }
@@ -139,6 +140,7 @@ struct ReferenceQueue {
       job.state = "waiting"
       job.token = nil
       job.worker = nil
+      job.written = nil
     }
     let job = jobs[id]!
     switch job.kind {
@@ -165,6 +167,8 @@ struct ReferenceQueue {
       job.isRemembered = true
       job.payload = nil
       job.reply.append(reply)
+      if state != "expired" { job.replyBytes = job.written?.bytes ?? 0 }
+      job.written = nil
       if !keepsToken {
         job.token = nil
         job.worker = nil
@@ -207,33 +211,32 @@ struct ReferenceQueue {
     return late.count
   }
 
-  mutating func append(_ id: String, _ token: String, first: Int, sizes: [Int], cap: Int) -> LeaseResult {
-    guard let job = jobs[id], job.token == token, job.kind == .organic else { return .lost }
-    guard job.state == "running" else { return job.state == "cancelled" ? .cancelled : .lost }
-    if job.full == token { return .tooLarge }
-    var written = job.sequence ?? 0
-    var bytes = job.replyBytes ?? 0
-    if first > written + 1 { return .lost }
-    var result = LeaseResult.ok
-    for (index, size) in sizes.enumerated() where first + index > written {
-      if bytes + size > cap {
-        result = .tooLarge
-        change(id) { $0.full = token }
-        break
-      }
-      written += 1
-      bytes += size
-      let line = "\(written):\(size)"
-      change(id) { $0.reply.append(line) }
+  mutating func append(
+    _ id: String, _ token: String, at start: ReplyPosition, sizes: [Int]
+  ) -> [Int: LeaseResult] {
+    var position = start
+    var refused: [Int: LeaseResult] = [:]
+    for (index, size) in sizes.enumerated() {
+      let end = position.after(bytes: size, tokens: 0)
+      if let reason = appendOne(id, token, position, size) { refused[index] = reason }
+      position = end
     }
-    if written > 0 {
-      change(id) { job in
-        job.sequence = written
-        job.replyBytes = bytes
-        job.hasContent = true
-      }
+    return refused
+  }
+
+  /// Writes one piece, or says why not; nil as well when it was there already.
+  private mutating func appendOne(
+    _ id: String, _ token: String, _ start: ReplyPosition, _ size: Int
+  ) -> LeaseResult? {
+    guard let job = jobs[id], job.token == token else { return .lost }
+    if job.state == "cancelled" { return .cancelled }
+    guard let written = job.written else { return .lost }
+    guard written == start else { return written.pieces > start.pieces ? nil : .lost }
+    change(id) { job in
+      job.written = start.after(bytes: size, tokens: 0)
+      job.reply.append("\(start.pieces + 1):\(size)")
     }
-    return result
+    return nil
   }
 
   // MARK: leases
@@ -317,6 +320,7 @@ struct ReferenceQueue {
     let now = now
     change(job.id) { dead in
       dead.state = "dead"
+      dead.written = nil
       dead.token = nil
       dead.worker = nil
       dead.kept = kept

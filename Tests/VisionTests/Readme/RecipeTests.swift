@@ -77,8 +77,7 @@ struct RecipeTests {
       leader: "p", period: snapshot.id, chunk: 0, isLast: true, volumes: [], jobs: jobs)
     try await bench.submit("a", "b", "c")
     let grant = try #require(try await bench.claim("w1", organics: 1, synthetics: 0).grants.first)
-    _ = try await queue.append(
-      [(id: grant.id, token: grant.token, first: 1, pieces: [Array("piece".utf8)])], replyBytesMax: 1_000)
+    _ = try await queue.append(grant.id, grant.token, [Array("piece".utf8)])
     _ = try await queue.renew(
       worker: "w1", lifeMilliseconds: 60_000, record: ["role", "query"],
       jobs: [(id: grant.id, token: grant.token, leaseMilliseconds: 60_000)])

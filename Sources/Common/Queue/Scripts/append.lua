@@ -1,42 +1,37 @@
 -- append: pieces of answers to the reply streams of organic jobs.
 -- Guarantee: only the holder of a job's token can write; a repeat writes nothing twice and nothing is left
---   out, since each piece has its number (after a gap the job counts as lost); a reply past its cap takes
---   no more, and says so each time.
+--   out: a piece is written only where the reply stands just as its writer knows it. Else the fence tells
+--   whether the piece is there already; after a gap the job counts as lost.
 -- KEYS lease (names the shard)
--- ARGS 1 most bytes of one reply  2 count of jobs (1…100), then for each: id, token, number of the first
---      piece (from 1), tokens of the answer so far, list of pieces
--- RETURNS for each job 'ok', 'lost', 'cancelled' or 'too_large'
-local bytes_max = take_int()
-local results = {}
+-- ARGS for each of 1…1000 pieces: job id, its fence before the piece and after it (token, pieces, bytes and
+--      tokens of the reply, with colons between), number of the piece (from 1), bytes
+-- RETURNS {position of the piece (from 1), 'lost' | 'cancelled', …} of those that were not taken
+local call, refused = redis.call, {}
+local job_prefix, reply_prefix = job_key(''), reply_key('')
 
-local function append_one(id, token, first, tokens, pieces)
-  local hash = job_key(id)
-  local job = redis.call('HMGET', hash, 'state', 'token', 'seq', 'bytes', 'full', 'kind')
-  if job[2] ~= token or job[6] ~= 'organic' then return 'lost' end
-  if job[1] ~= 'running' then return job[1] == 'cancelled' and 'cancelled' or 'lost' end
-  if job[5] == token then return 'too_large' end
-  local written, bytes = tonumber(job[3] or '0'), tonumber(job[4] or '0')
-  if first > written + 1 then return 'lost' end
-  local stream, result = reply_key(id), 'ok'
-  for index, piece in ipairs(pieces) do
-    local number = first + index - 1
-    if number > written then
-      if bytes + #piece > bytes_max then
-        result = 'too_large'
-        redis.call('HSET', hash, 'full', token)
-        break
-      end
-      redis.call('XADD', stream, '*', 'n', number, 'data', piece)
-      written, bytes = number, bytes + #piece
+-- A job's fence is there while the job runs, and no other script lets go of a job without taking it away.
+local function explain(id, before, number)
+  local job = call('HMGET', job_key(id), 'token', 'state', 'fence')
+  local token = string.match(before, '^([^:]*):')
+  if job[1] ~= token then return 'lost' end
+  if job[2] == 'cancelled' then return 'cancelled' end
+  local owner, written = string.match(job[3] or '', '^([^:]*):(%d+):')
+  if owner == token and tonumber(written) >= tonumber(number) then return nil end
+  return 'lost'
+end
+
+for at = 1, math.min(#ARGV, 5000), 5 do
+  local id, before, after, number = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
+  local hash = job_prefix .. id
+  if call('HGET', hash, 'fence') == before then
+    call('XADD', reply_prefix .. id, '*', 'n', number, 'data', ARGV[at + 4])
+    call('HSET', hash, 'fence', after)
+  else
+    local reason = explain(id, before, number)
+    if reason then
+      refused[#refused + 1] = (at + 4) / 5
+      refused[#refused + 1] = reason
     end
   end
-  if written > 0 then redis.call('HSET', hash, 'seq', written, 'bytes', bytes, 'tokens', tokens, 'content', 1) end
-  return result
 end
-
-local jobs = {}
-for index = 1, math.min(take_int(), 100) do
-  jobs[index] = {take(), take(), take_int(), take_int(), take_list()}
-end
-for index, job in ipairs(jobs) do results[index] = append_one(job[1], job[2], job[3], job[4], job[5]) end
-return results
+return refused

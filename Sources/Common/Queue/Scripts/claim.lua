@@ -57,7 +57,8 @@ local function claim_organics()
     if job[1] == 'waiting' then
       local token = grant(id, organic_lease)
       local attempt = redis.call('HINCRBY', hash, 'attempt', 1)
-      redis.call('HSET', hash, 'state', 'running', 'token', token, 'worker', worker, 'seq', 0)
+      redis.call('HSET', hash, 'state', 'running', 'token', token, 'worker', worker,
+        'fence', token .. ':0:0:0')
       add_grant(id, token, 'organic', job[2], attempt, job[3], job[4], try('GET', payload_key(id)))
     end
   end

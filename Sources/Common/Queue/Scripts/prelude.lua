@@ -42,6 +42,12 @@ local function parse_synthetic(id)
   return string.match(id, '^s:(%d+):([^:]+):(%d+):%d+$')
 end
 
+-- How far a reply has come, from the fence of its job: `token:pieces:bytes:tokens`.
+local function reply_position(fence)
+  local pieces, bytes, tokens = string.match(fence or '', ':(%d+):(%d+):(%d+)$')
+  return {pieces = tonumber(pieces or 0), bytes = tonumber(bytes or 0), tokens = tonumber(tokens or 0)}
+end
+
 -- Times a job may be left behind by a worker that died before it is given up.
 local CRASHES_MAX = 3
 -- How long a finished organic job is remembered, and its reply kept, in seconds.

@@ -17,7 +17,7 @@ local function give_up(id, kind, hash, reason)
   redis.call('XADD', ledger_key, '*', 'v', 1, 'type', 'dead', 'job', id, 'kind', kind, 'reason', reason)
   redis.call('HINCRBY', counts_key, 'dead', 1)
   redis.call('HSET', hash, 'state', 'dead', 'reason', reason, 'finished', now)
-  redis.call('HDEL', hash, 'token', 'worker')
+  redis.call('HDEL', hash, 'token', 'worker', 'fence')
   redis.call('ZADD', dead_key, now, id)
   -- What a dead job keeps no longer counts against the answers that wait to be checked.
   local kept = redis.call('STRLEN', payload_key(id)) + redis.call('STRLEN', answer_key(id))
@@ -35,7 +35,7 @@ end
 
 local function take_back(id, kind, hash, job)
   redis.call('HSET', hash, 'state', 'waiting')
-  redis.call('HDEL', hash, 'token', 'worker')
+  redis.call('HDEL', hash, 'token', 'worker', 'fence')
   if kind == 'organic' then
     redis.call('ZADD', organic_key, job[5] or 0, id)
     if job[7] then redis.call('ZADD', organic_deadline_key, job[7], id) end
@@ -51,21 +51,20 @@ local function take_back(id, kind, hash, job)
   back = back + 1
 end
 
-local function interrupt(id, hash, job)
+local function interrupt(id, hash, job, reply)
   redis.call('XADD', ledger_key, '*', 'v', 1, 'type', 'dead', 'job', id, 'kind', 'organic',
     'reason', 'interrupted')
   redis.call('HINCRBY', counts_key, 'dead', 1)
   -- Four characters make about a token, as where the worker counts them.
   local prompt_tokens = math.max(1, math.floor(redis.call('STRLEN', payload_key(id)) / 4))
-  local completion_tokens = tonumber(job[12] or '0')
-  count_usage(job[9], job[8], prompt_tokens, completion_tokens)
+  count_usage(job[9], job[8], prompt_tokens, reply.tokens)
   redis.call('XADD', reply_key(id), '*', 'end', 'interrupted', 'error', 'the worker stopped in mid-answer',
-    'status', 500, 'pieces', job[10] or 0, 'bytes', job[11] or 0, 'prompt_tokens', prompt_tokens,
-    'completion_tokens', completion_tokens)
+    'status', 500, 'pieces', reply.pieces, 'bytes', reply.bytes, 'prompt_tokens', prompt_tokens,
+    'completion_tokens', reply.tokens)
   redis.call('EXPIRE', reply_key(id), TOMBSTONE_SECONDS)
   redis.call('HSET', hash, 'state', 'interrupted', 'finished', now, 'status', 500, 'prompt_tokens', prompt_tokens,
-    'completion_tokens', completion_tokens)
-  redis.call('HDEL', hash, 'token', 'worker')
+    'completion_tokens', reply.tokens, 'bytes', reply.bytes)
+  redis.call('HDEL', hash, 'token', 'worker', 'fence')
   redis.call('EXPIRE', hash, TOMBSTONE_SECONDS)
   redis.call('UNLINK', payload_key(id))
   interrupted = interrupted + 1
@@ -75,15 +74,16 @@ local ids = redis.call('ZRANGE', lease_key, '-inf', now, 'BYSCORE', 'LIMIT', 0, 
 for _, id in ipairs(ids) do
   redis.call('ZREM', lease_key, id)
   local hash, period = job_key(id), parse_synthetic(id)
-  local job = try('HMGET', hash, 'state', 'kind', 'worker', 'content', 'order', 'crashes', 'deadline', 'task',
-    'account', 'seq', 'bytes', 'tokens') or {}
+  local job = try('HMGET', hash, 'state', 'kind', 'worker', 'fence', 'order', 'crashes', 'deadline', 'task',
+    'account') or {}
   if job[1] == 'running' then
     local crashes = tonumber(job[6] or '0')
     if redis.call('EXISTS', worker_key(job[3] or '')) == 0 then
       crashes = redis.call('HINCRBY', hash, 'crashes', 1)
     end
-    if job[2] == 'organic' and job[4] then
-      interrupt(id, hash, job)
+    local reply = reply_position(job[4])
+    if reply.pieces > 0 then
+      interrupt(id, hash, job, reply)
     elseif crashes >= CRASHES_MAX then
       give_up(id, job[2], hash, 'left behind by ' .. crashes .. ' workers that died')
     elseif period and now >= period_end(period) then

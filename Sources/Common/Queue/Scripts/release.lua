@@ -10,10 +10,10 @@ for index = 1, math.min(take_int(), 100) do jobs[index] = {take(), take(), take_
 local now, results = now_ms(), {}
 local function release_one(id, token, at)
   local hash = job_key(id)
-  local job = redis.call('HMGET', hash, 'state', 'token', 'kind', 'content', 'order', 'deadline', 'task', 'attempt')
+  local job = redis.call('HMGET', hash, 'state', 'token', 'kind', 'fence', 'order', 'deadline', 'task', 'attempt')
   if job[1] == 'cancelled' and job[2] == token then redis.call('HDEL', hash, 'token') end
   if job[1] ~= 'running' or job[2] ~= token then return 'lost' end
-  if job[4] then return 'has_content' end
+  if reply_position(job[4]).pieces > 0 then return 'has_content' end
   redis.call('ZREM', lease_key, id)
   local period = parse_synthetic(id)
   if period and math.max(at, now) >= period_end(period) then
@@ -21,7 +21,7 @@ local function release_one(id, token, at)
     return 'ok'
   end
   redis.call('HSET', hash, 'state', 'waiting', 'attempt', math.max(0, tonumber(job[8] or '1') - 1))
-  redis.call('HDEL', hash, 'token', 'worker')
+  redis.call('HDEL', hash, 'token', 'worker', 'fence')
   if job[3] == 'organic' then
     redis.call('ZADD', organic_key, job[5] or 0, id)
     if job[6] then redis.call('ZADD', organic_deadline_key, job[6], id) end

@@ -65,14 +65,14 @@ local function note_usage(hash, entry)
   count_usage(job[1], job[2], prompt_tokens, completion_tokens)
 end
 
-local function end_organic(id, hash, state, last)
+local function end_organic(id, hash, state, last, fence)
   local entry = named(last)
   if not entry['end'] then
     last[#last + 1] = 'end'
     last[#last + 1] = state
   end
-  redis.call('HSET', hash, 'state', state, 'finished', now)
-  redis.call('HDEL', hash, 'token', 'worker')
+  redis.call('HSET', hash, 'state', state, 'finished', now, 'bytes', reply_position(fence).bytes)
+  redis.call('HDEL', hash, 'token', 'worker', 'fence')
   redis.call('EXPIRE', hash, TOMBSTONE_SECONDS)
   redis.call('UNLINK', payload_key(id))
   redis.call('XADD', reply_key(id), '*', unpack(last))
@@ -91,7 +91,7 @@ end
 
 local function settle_one(id, token, state, attempts, sample, last)
   local hash = job_key(id)
-  local job = redis.call('HMGET', hash, 'state', 'token', 'kind')
+  local job = redis.call('HMGET', hash, 'state', 'token', 'kind', 'fence')
   if job[2] ~= token then return 'lost' end
   if job[1] == 'cancelled' then
     redis.call('HDEL', hash, 'token')
@@ -109,7 +109,7 @@ local function settle_one(id, token, state, attempts, sample, last)
   redis.call('ZREM', lease_key, id)
   if #sample > 0 then add_sample(sample, attempts[#attempts]) end
   if job[3] == 'organic' then
-    end_organic(id, hash, state, last)
+    end_organic(id, hash, state, last, job[4])
   else
     redis.call('DEL', hash)
     count_settled(period, state == 'done' and 'done' or 'failed')

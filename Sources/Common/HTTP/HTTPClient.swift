@@ -1,7 +1,6 @@
 import CCurl
 
-/// HTTP/1.1 on the event loop: one libcurl multi handle, driven by readiness events and one timer
-/// (`curl_multi_socket_action`, https://curl.se/libcurl/c/curl_multi_socket_action.html).
+/// HTTP/1.1 on the event loop, by libcurl.
 ///
 /// Redirects are not followed, the proxy settings of the environment are ignored, compression is not asked
 /// for, only `http` and `https` are spoken. Names are resolved in libcurl's own threads (Debian builds it
@@ -32,17 +31,22 @@ public final class HTTPClient {
 
   /// What every transfer of this client has in common.
   public let configuration: Configuration
-  /// libcurl's multi handle; nil once closed.
-  private(set) var multi: UnsafeMutableRawPointer?
+  /// Where the transfers are, by a hash of their server; made when first needed.
+  private var multis = [CurlMulti?](repeating: nil, count: HTTPClient.multisMax)
+  private var isClosed = false
   /// The transfers under way.
   private var transfers: [Transfer] = []
   private var pool: [EasyHandle] = []
   private var headerLists: [HeaderList] = []
   /// Kinds of request whose headers are kept.
   private static let headerListsMax = 4
-  /// Whether libcurl is on the stack: its handles must not be added or removed then ("you must not call
-  /// curl_multi_remove_handle from within a callback").
-  private(set) var isInsideCurl = false
+  /// Idle connections that each multi handle may keep, however many others hold.
+  private static let idleOfMultiMin = 4
+  /// With 2,000 connections each multi handle has about 60 to look through; an empty one takes 30 KB.
+  private static let multisMax = 32
+  /// The part of libcurl that is on the stack.
+  private(set) var driven: CurlMulti?
+  var isInsideCurl: Bool { driven != nil }
   private var removals: [Transfer] = []
   private var additions: [Transfer] = []
 
@@ -52,12 +56,6 @@ public final class HTTPClient {
   /// How often epoll's set was changed, for tests.
   var epollChanges = 0
 
-  private var timer: LoopTimer?
-  private var timerDeadline = Monotonic(nanoseconds: .max)
-  /// When libcurl wants to be called; nil when it does not.
-  private var curlDeadline: Monotonic?
-  private var isKickScheduled = false
-
   private static let globalInit: CURLcode = curl_global_init(Int(CURL_GLOBAL_ALL))
 
   /// A client without connections. Traps when libcurl cannot be used at all.
@@ -65,39 +63,50 @@ public final class HTTPClient {
     precondition((1024...65536).contains(configuration.bufferBytes) && configuration.transfersMax > 0)
     precondition(Self.globalInit == CURLE_OK, "libcurl cannot be initialised")
     precondition(vision_curl_resolves_names_in_threads() == 1, "libcurl would resolve names on the loop")
-    guard let multi = curl_multi_init() else { preconditionFailure("no memory for libcurl") }
     self.configuration = configuration
-    self.multi = multi
-    // Released in close(), after curl_multi_cleanup made the last callback.
-    let owner = Unmanaged.passRetained(self).toOpaque()
-    vision_curl_multi_set_pointer(multi, CURLMOPT_SOCKETDATA, owner)
-    vision_curl_multi_set_socket_callback(multi, socketCallback)
-    vision_curl_multi_set_pointer(multi, CURLMOPT_TIMERDATA, owner)
-    vision_curl_multi_set_timer_callback(multi, timerCallback)
-    vision_curl_multi_set_long(multi, CURLMOPT_PIPELINING, Int(CURLPIPE_NOTHING))
-    limitConnections()
+    // Libcurl's callbacks need the client until close().
+    _ = Unmanaged.passRetained(self)
   }
 
   /// Libcurl counts the connections in use as well: with a fixed limit, that many open streams would leave
-  /// no idle connection to any other request. Setting it is one assignment.
-  private func limitConnections() {
-    guard let multi else { return }
-    vision_curl_multi_set_long(
-      multi, CURLMOPT_MAXCONNECTS, configuration.idleConnectionsMax + transfers.count)
+  /// no idle connection to any other request. What other multi handles hold is not there for this one.
+  private func limitConnections(_ multi: CurlMulti) {
+    let elsewhere = watchCount - multi.connectionCount - (transfers.count - multi.transferCount)
+    let idle = max(HTTPClient.idleOfMultiMin, configuration.idleConnectionsMax - max(0, elsewhere))
+    multi.limitConnections(min(idle, configuration.idleConnectionsMax) + multi.transferCount)
+  }
+
+  /// The multi handle of a URL's server.
+  private func multi(of url: String) -> CurlMulti {
+    let index = Int(HTTPClient.serverHash(url) % UInt64(HTTPClient.multisMax))
+    if let known = multis[index] { return known }
+    let fresh = CurlMulti(client: self)
+    multis[index] = fresh
+    return fresh
+  }
+
+  /// A hash (FNV-1a) of the part of a URL before its path.
+  private static func serverHash(_ url: String) -> UInt64 {
+    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+    var slashes = 0
+    for byte in url.utf8 {
+      if byte == UInt8(ascii: "/") { slashes += 1 }
+      guard slashes < 3 else { break }
+      hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
+    }
+    return hash
   }
 
   /// Cancels what is under way and closes every connection. Not from inside a handler's `received`.
   public func close() {
-    guard let multi else { return }
+    guard !isClosed else { return }
     precondition(!isInsideCurl, "a client cannot be closed from inside its own callbacks")
     for transfer in transfers { transfer.close() }
     for easy in pool { curl_easy_cleanup(easy.raw) }
     pool = []
     headerLists = []
-    self.multi = nil
-    curl_multi_cleanup(multi)
-    timer?.cancel()
-    timer = nil
+    isClosed = true
+    for multi in multis { multi?.close() }
     Unmanaged.passUnretained(self).release()
   }
 
@@ -116,7 +125,10 @@ public final class HTTPClient {
     _ request: HTTPRequest, timeouts: HTTPTimeouts, limits: HTTPLimits, handler: any TransferHandler
   ) -> Transfer {
     let easy = takeHandle()
-    let transfer = Transfer(client: self, easy: easy, timeouts: timeouts, limits: limits, handler: handler)
+    let transfer = Transfer(
+      client: self, multi: multi(of: request.url), easy: easy, timeouts: timeouts, limits: limits,
+      handler: handler)
+    transfer.multi.transferCount += 1
     transfer.index = transfers.count
     transfers.append(transfer)
     if let refusal = prepare(transfer, request) {
@@ -131,7 +143,7 @@ public final class HTTPClient {
 
   /// Sets the handle's options; returns why the request cannot be sent.
   private func prepare(_ transfer: Transfer, _ request: HTTPRequest) -> HTTPFailure? {
-    guard multi != nil else { return HTTPFailure(.other, message: "the client is closed") }
+    guard !isClosed else { return HTTPFailure(.other, message: "the client is closed") }
     guard transfers.count <= configuration.transfersMax else {
       return HTTPFailure(.other, message: "too many transfers")
     }
@@ -162,10 +174,10 @@ public final class HTTPClient {
   }
 
   private func add(_ transfer: Transfer) {
-    guard transfer.state == .running, let multi else { return }
-    if curl_multi_add_handle(multi, transfer.easy.raw) == CURLM_OK {
+    guard transfer.state == .running else { return }
+    if transfer.multi.add(transfer.easy) {
       transfer.isAdded = true
-      limitConnections()
+      limitConnections(transfer.multi)
     } else {
       transfer.refuse(HTTPFailure(.other, message: "libcurl takes no further transfer"))
     }
@@ -177,13 +189,14 @@ public final class HTTPClient {
   func detach(_ transfer: Transfer) {
     precondition(!isInsideCurl && transfer.state == .running)
     transfer.state = .detached
-    if transfer.isAdded, let multi { curl_multi_remove_handle(multi, transfer.easy.raw) }
+    if transfer.isAdded { transfer.multi.remove(transfer.easy) }
+    transfer.multi.transferCount -= 1
     let last = transfers.removeLast()
     if last !== transfer {
       last.index = transfer.index
       transfers[transfer.index] = last
     }
-    limitConnections()
+    limitConnections(transfer.multi)
     giveBack(transfer.easy)
     transfer.headers = nil
   }
@@ -194,7 +207,7 @@ public final class HTTPClient {
     if let pooled = pool.popLast() { return pooled }
     guard let easy = EasyHandle() else { preconditionFailure("no memory for libcurl") }
     easy.configure(configuration)
-    // Unretained: a connection does not outlive the multi handle, nor that this client.
+    // Unretained: a connection does not outlive its multi handle, nor that this client.
     let owner = Unmanaged.passUnretained(self).toOpaque()
     easy.set(CURLOPT_OPENSOCKETDATA, owner)
     easy.set(CURLOPT_CLOSESOCKETDATA, owner)
@@ -207,7 +220,7 @@ public final class HTTPClient {
 
   /// Cleans a handle of everything that was a request's, and keeps it if there is room.
   private func giveBack(_ easy: EasyHandle) {
-    if multi != nil, pool.count < configuration.pooledHandlesMax {
+    if !isClosed, pool.count < configuration.pooledHandlesMax {
       easy.clear()
       pool.append(easy)
     } else {
@@ -215,34 +228,20 @@ public final class HTTPClient {
     }
   }
 
-  // MARK: driving libcurl
+  // MARK: inside libcurl
 
-  /// Tells libcurl about a descriptor, or with -1 that its time has come, and handles what came of it.
-  func drive(_ fd: Int32, _ mask: Int32) {
-    guard let multi else { return }
-    precondition(!isInsideCurl)
-    var running: Int32 = 0
-    isInsideCurl = true
-    let code = curl_multi_socket_action(multi, fd, mask, &running)
-    isInsideCurl = false
-    precondition(code == CURLM_OK, "curl_multi_socket_action: \(code.rawValue)")
-    collect(multi)
+  /// Libcurl runs from here on: its handles must not be added or removed ("you must not call
+  /// curl_multi_remove_handle from within a callback").
+  func enter(_ multi: CurlMulti) {
+    precondition(driven == nil)
+    driven = multi
   }
 
-  /// Ends the transfers that libcurl is done with, then does what handlers asked for meanwhile.
-  private func collect(_ multi: UnsafeMutableRawPointer) {
-    var remaining: Int32 = 0
-    while self.multi != nil, let message = curl_multi_info_read(multi, &remaining) {
-      guard message.pointee.msg == CURLMSG_DONE, let easy = message.pointee.easy_handle else { continue }
-      // The message dies with curl_multi_remove_handle: read it first.
-      let result = vision_curl_message_result(message)
-      var pointer: UnsafeMutableRawPointer?
-      vision_curl_get_pointer(easy, CURLINFO_PRIVATE, &pointer)
-      let transfer = Unmanaged<Transfer>.fromOpaque(pointer!).takeUnretainedValue()
-      transfer.reusedConnection = transfer.easy.long(CURLINFO_NUM_CONNECTS) == 0
-      detach(transfer)
-      transfer.end(result)
-    }
+  /// Libcurl returned.
+  func leave() { driven = nil }
+
+  /// Does what handlers asked for while libcurl was on the stack.
+  func catchUp() {
     while let transfer = removals.popLast() {
       guard transfer.state == .running else { continue }
       detach(transfer)
@@ -251,49 +250,5 @@ public final class HTTPClient {
     let added = additions
     additions = []
     for transfer in added { add(transfer) }
-  }
-
-  // MARK: libcurl's timer
-
-  /// Libcurl wants to be called in `milliseconds`; -1: no longer.
-  func timerChanged(milliseconds: Int) {
-    guard milliseconds > 0 else {
-      curlDeadline = nil
-      if milliseconds == 0 { kickAtEndOfTurn() }
-      return
-    }
-    let deadline = Monotonic.now().advanced(milliseconds: milliseconds)
-    curlDeadline = deadline
-    guard deadline < timerDeadline else { return }
-    timer?.cancel()
-    armTimer(deadline)
-  }
-
-  private func armTimer(_ deadline: Monotonic) {
-    timerDeadline = deadline
-    timer = EventLoop.shared.at(deadline) { self.timerFired() }
-  }
-
-  /// Libcurl moves its timer at every step of every transfer; ours stays where it is if that is early
-  /// enough, and looks again when it fires.
-  private func timerFired() {
-    timer = nil
-    timerDeadline = Monotonic(nanoseconds: .max)
-    guard let deadline = curlDeadline else { return }
-    if deadline <= Monotonic.now() {
-      curlDeadline = nil
-      drive(-1, 0)
-    } else {
-      armTimer(deadline)
-    }
-  }
-
-  private func kickAtEndOfTurn() {
-    guard !isKickScheduled else { return }
-    isKickScheduled = true
-    EventLoop.shared.atEndOfTurn {
-      self.isKickScheduled = false
-      self.drive(-1, 0)
-    }
   }
 }

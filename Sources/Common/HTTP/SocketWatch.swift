@@ -14,6 +14,7 @@ import Glibc
 @IO
 final class SocketWatch: ReadinessHandler {
   private unowned let client: HTTPClient
+  let multi: CurlMulti
   private let fd: Int32
   /// What libcurl waits for; 0 while it does not care.
   private(set) var wanted: UInt32 = 0
@@ -21,8 +22,9 @@ final class SocketWatch: ReadinessHandler {
   private var armed: UInt32 = 0
   private var registration: EventLoop.Registration?
 
-  init(client: HTTPClient, fd: Int32) {
+  init(client: HTTPClient, multi: CurlMulti, fd: Int32) {
     self.client = client
+    self.multi = multi
     self.fd = fd
   }
 
@@ -75,7 +77,7 @@ final class SocketWatch: ReadinessHandler {
     var mask: Int32 = 0
     if useful & EventLoop.readable != 0 { mask |= CURL_CSELECT_IN }
     if useful & EventLoop.writable != 0 { mask |= CURL_CSELECT_OUT }
-    client.drive(fd, mask)
+    multi.drive(fd, mask)
   }
 
   /// Drops what is armed beyond what libcurl waits for.
@@ -95,19 +97,23 @@ private func client(_ pointer: UnsafeMutableRawPointer?) -> HTTPClient {
   Unmanaged<HTTPClient>.fromOpaque(pointer!).takeUnretainedValue()
 }
 
+private func multi(_ pointer: UnsafeMutableRawPointer?) -> CurlMulti {
+  Unmanaged<CurlMulti>.fromOpaque(pointer!).takeUnretainedValue()
+}
+
 let socketCallback: vision_curl_socket_callback = { easy, fd, what, owner, _ in
-  let client = client(owner)
+  let multi = multi(owner)
   var pointer: UnsafeMutableRawPointer?
   if what == CURL_POLL_REMOVE { vision_curl_get_pointer(easy, CURLINFO_PRIVATE, &pointer) }
   // Libcurl's own handle, which closes idle connections, has no transfer.
   let transfer = pointer.map { Unmanaged<Transfer>.fromOpaque($0).takeUnretainedValue() }
-  IO.assumeIsolated { client.watch(fd, what, transfer) }
+  IO.assumeIsolated { multi.watch(fd, what, transfer) }
   return 0
 }
 
 let timerCallback: vision_curl_timer_callback = { _, milliseconds, owner in
-  let client = client(owner)
-  IO.assumeIsolated { client.timerChanged(milliseconds: milliseconds) }
+  let multi = multi(owner)
+  IO.assumeIsolated { multi.timerChanged(milliseconds: milliseconds) }
   return 0
 }
 
@@ -149,12 +155,12 @@ private func receive(
 // MARK: sockets
 
 extension HTTPClient {
-  /// CURLMOPT_SOCKETFUNCTION: what libcurl waits for at a descriptor.
-  fileprivate func watch(_ fd: Int32, _ what: Int32, _ transfer: Transfer?) {
+  /// What a part of libcurl waits for at a descriptor.
+  func watch(_ fd: Int32, _ what: Int32, _ transfer: Transfer?, for multi: CurlMulti) {
     switch what {
-    case CURL_POLL_IN: watch(at: fd).want(EventLoop.readable)
-    case CURL_POLL_OUT: watch(at: fd).want(EventLoop.writable)
-    case CURL_POLL_INOUT: watch(at: fd).want(EventLoop.readable | EventLoop.writable)
+    case CURL_POLL_IN: watch(at: fd, multi).want(EventLoop.readable)
+    case CURL_POLL_OUT: watch(at: fd, multi).want(EventLoop.writable)
+    case CURL_POLL_INOUT: watch(at: fd, multi).want(EventLoop.readable | EventLoop.writable)
     default:
       if transfer?.hasResponse ?? false {
         existingWatch(fd)?.pause()
@@ -168,12 +174,17 @@ extension HTTPClient {
     watches.indices.contains(Int(fd)) ? watches[Int(fd)] : nil
   }
 
-  private func watch(at fd: Int32) -> SocketWatch {
-    if let watch = existingWatch(fd) { return watch }
+  private func watch(at fd: Int32, _ multi: CurlMulti) -> SocketWatch {
+    if let watch = existingWatch(fd) {
+      if watch.multi === multi { return watch }
+      // Another part of libcurl closed its descriptor without telling, and the number is in use again.
+      forgetWatch(fd)
+    }
     while watches.count <= Int(fd) { watches.append(nil) }
-    let watch = SocketWatch(client: self, fd: fd)
+    let watch = SocketWatch(client: self, multi: multi, fd: fd)
     watches[Int(fd)] = watch
     watchCount += 1
+    multi.connectionCount += 1
     return watch
   }
 
@@ -183,6 +194,7 @@ extension HTTPClient {
     watch.forget()
     watches[Int(fd)] = nil
     watchCount -= 1
+    watch.multi.connectionCount -= 1
     return watch
   }
 
@@ -198,7 +210,9 @@ extension HTTPClient {
     guard fd >= 0 else { return CURL_SOCKET_BAD }
     // A number that is still watched: libcurl has just closed a failed attempt without telling, and takes
     // the new socket of the same number for one that it asked us to watch already.
-    if let stale = forgetWatch(fd), stale.wanted != 0 { watch(at: fd).want(stale.wanted) }
+    if let stale = forgetWatch(fd), stale.wanted != 0, stale.multi === driven {
+      watch(at: fd, stale.multi).want(stale.wanted)
+    }
     return fd
   }
 

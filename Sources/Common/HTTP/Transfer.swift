@@ -29,6 +29,8 @@ public final class Transfer {
   /// When the transfer was started.
   public let startedAt = Monotonic.now()
 
+  /// The multi handle that has the server's connections.
+  let multi: CurlMulti
   let easy: EasyHandle
   /// The request's headers, which libcurl reads until the transfer is detached.
   var headers: HeaderList?
@@ -58,10 +60,11 @@ public final class Transfer {
   static let retryAfterSecondsMax = 86_400
 
   init(
-    client: HTTPClient, easy: EasyHandle, timeouts: HTTPTimeouts, limits: HTTPLimits,
+    client: HTTPClient, multi: CurlMulti, easy: EasyHandle, timeouts: HTTPTimeouts, limits: HTTPLimits,
     handler: any TransferHandler
   ) {
     self.client = client
+    self.multi = multi
     self.easy = easy
     self.timeouts = timeouts
     self.limits = limits

@@ -18,7 +18,7 @@ import Common
   /// Bytes of the plain answer's body.
   static let plainLength = 200
 
-  private let wheel = TickWheel()
+  private let wheel = TickWheel(tickMilliseconds: 1)
   private var server: HTTPServer?
 
   /// The port that the server is bound to.
@@ -34,15 +34,26 @@ import Common
     case .stream(let rate, let count):
       let chunks = PreparedChunks(count: min(count, FloodServer.tokensMax))
       let schedule = TokenSchedule(firstMilliseconds: 0, tokensPerSecond: rate, count: chunks.count)
+      var streams = 0
       server = try HTTPServer(port: port) { request, connection in
         guard request.method == "POST" else { return connection.respondPrepared(plain) }
-        FloodStream(chunks, schedule, on: connection).begin(on: wheel)
+        streams += 1
+        let phase = FloodServer.phaseMilliseconds(ofStream: streams, tokensPerSecond: rate)
+        FloodStream(chunks, schedule, phase, on: connection).begin(on: wheel)
       }
     }
   }
 
   /// Begins to serve. Throws ``ServerError``.
   func start() throws { try server?.start() }
+
+  /// Many streams that begin together must not send together for ever: each one's second token comes earlier
+  /// by a share of the distance between tokens, and the shares fill it evenly (multiples of the golden ratio).
+  private static func phaseMilliseconds(ofStream number: Int, tokensPerSecond: Double) -> Int {
+    guard tokensPerSecond > 0 else { return 0 }
+    let share = (Double(number) * 0.618_033_988_75).truncatingRemainder(dividingBy: 1)
+    return Int(share * 1000 / tokensPerSecond)
+  }
 
   /// Closes everything.
   func stop() {
@@ -86,10 +97,14 @@ struct PreparedChunks {
   private let chunks: PreparedChunks
   private let schedule: TokenSchedule
   private let connection: HTTPConnection
-  private let started = Monotonic.now()
+  private let started: Monotonic
   private var sent = 0
 
-  init(_ chunks: PreparedChunks, _ schedule: TokenSchedule, on connection: HTTPConnection) {
+  init(
+    _ chunks: PreparedChunks, _ schedule: TokenSchedule, _ phaseMilliseconds: Int,
+    on connection: HTTPConnection
+  ) {
+    started = Monotonic.now().advanced(milliseconds: -phaseMilliseconds)
     self.chunks = chunks
     self.schedule = schedule
     self.connection = connection
@@ -97,7 +112,7 @@ struct PreparedChunks {
 
   func begin(on wheel: TickWheel) {
     connection.beginStream()
-    if let next = tick(now: started) { wheel.add(self, at: next) }
+    if let next = tick(now: Monotonic.now()) { wheel.add(self, at: next) }
   }
 
   func tick(now: Monotonic) -> Monotonic? {

@@ -6,12 +6,12 @@ protocol TickTarget: AnyObject {
   @IO func tick(now: Monotonic) -> Monotonic?
 }
 
-/// A hashed timing wheel (Varghese and Lauck 1987, scheme 6): all that is due in one tick of 10 ms runs
+/// A hashed timing wheel (Varghese and Lauck 1987, scheme 6): all that is due in one tick runs
 /// from one timer, so thousands of streams cost one wake-up per tick and none while nothing is due.
 /// Targets run up to one tick late, never early.
 @IO final class TickWheel {
-  static let tickNanoseconds = 10_000_000
   private static let slotCount = 512
+  private let tickNanoseconds: Int
 
   private struct Entry {
     var tick: Int
@@ -26,10 +26,13 @@ protocol TickTarget: AnyObject {
   /// Targets that wait.
   private(set) var count = 0
 
+  /// A wheel whose targets run up to `tickMilliseconds` late.
+  init(tickMilliseconds: Int = 10) { tickNanoseconds = tickMilliseconds * 1_000_000 }
+
   /// Calls `target` at `moment`, rounded up to a tick. The wheel holds it until then.
   func add(_ target: any TickTarget, at moment: Monotonic) {
     let elapsed = moment.nanoseconds - origin.nanoseconds
-    let tick = max(lastTick + 1, (elapsed + TickWheel.tickNanoseconds - 1) / TickWheel.tickNanoseconds)
+    let tick = max(lastTick + 1, (elapsed + tickNanoseconds - 1) / tickNanoseconds)
     slots[tick % TickWheel.slotCount].append(Entry(tick: tick, target: target))
     count += 1
     if tick < armedTick { arm(tick) }
@@ -43,13 +46,13 @@ protocol TickTarget: AnyObject {
   private func arm(_ tick: Int) {
     timer?.cancel()
     armedTick = tick
-    let moment = Monotonic(nanoseconds: origin.nanoseconds + tick * TickWheel.tickNanoseconds)
+    let moment = Monotonic(nanoseconds: origin.nanoseconds + tick * tickNanoseconds)
     timer = EventLoop.shared.at(moment) { [weak self] in self?.fire() }
   }
 
   private func fire() {
     let now = Monotonic.now()
-    let nowTick = (now.nanoseconds - origin.nanoseconds) / TickWheel.tickNanoseconds
+    let nowTick = (now.nanoseconds - origin.nanoseconds) / tickNanoseconds
     // After a long pause one round visits every slot; ticks decide what in it is due.
     let first = max(lastTick + 1, nowTick - TickWheel.slotCount + 1)
     armedTick = Int.max

@@ -171,13 +171,15 @@ enum OrganicsBench {
     defer { reader.close() }
     let seeds = nextSeed..<nextSeed + 20
     nextSeed = seeds.upperBound
-    let tokens = max(10, Int(lab.seconds * 1000) / ProbeServer.paceMilliseconds)
+    let tokens = max(10, 2 * Int(lab.seconds * 1000) / ProbeServer.paceMilliseconds)
     let before = try await scene.progress()
+    // The reader waits before the first token comes.
+    let reading = IO.task { @IO in try await read(scene, reader, seeds) }
     for seed in seeds {
       try await push(scene, seed: seed, tokens: tokens)
       await EventLoop.shared.sleep(milliseconds: 5)
     }
-    let times = try await read(scene, reader, seeds)
+    let times = try await reading.value
     let after = try await scene.progress()
     let elapsed = Double(after.at.nanoseconds - before.at.nanoseconds) / 1e9
     guard times.count == seeds.count * tokens else { throw BenchFailure("\(times.count) tokens were read") }

@@ -48,7 +48,8 @@ public final class JobQueue {
     }
     // Redis knows scripts by their digest and forgets them when it restarts, at any moment: only the text
     // itself is sure to run. It is known by its digest from then on.
-    return try await redis.send(command("EVAL" + suffix, script.source(clock: clock), script, bytes, arguments))
+    return try await redis.send(
+      command("EVAL" + suffix, script.source(clock: clock), script, bytes, arguments))
   }
 
   private static var digests: [Script.Clock: [Script: String]] = [:]

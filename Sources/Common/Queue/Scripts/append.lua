@@ -9,7 +9,7 @@
 local call, refused = redis.call, {}
 local job_prefix, reply_prefix = job_key(''), reply_key('')
 
--- A job's fence is there while the job runs, and no other script lets go of a job without taking it away.
+-- A job has a fence while it runs, and no other script lets go of a job without taking it away.
 local function explain(id, before, number)
   local job = call('HMGET', job_key(id), 'token', 'state', 'fence')
   local token = string.match(before, '^([^:]*):')

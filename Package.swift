@@ -56,6 +56,9 @@ let package = Package(
         name: "vision-bench", dependencies: ["Common", "Aggregator", "Workers"], path: "Benchmarks",
         swiftSettings: settings),
       .executableTarget(
+        name: "vision-fuzz", dependencies: ["Common", "Producer", "Workers", "Aggregator"], path: "Fuzz",
+        exclude: ["Corpus"], swiftSettings: settings),
+      .executableTarget(
         name: "ProcessFixture", dependencies: ["Common"], path: "Tests/ProcessFixture",
         swiftSettings: settings),
       .target(
@@ -77,6 +80,7 @@ let package = Package(
       .testTarget(
         name: "BenchmarksTests", dependencies: ["Common", "Workers", "vision-bench"],
         swiftSettings: settings),
+      .testTarget(name: "FuzzTests", dependencies: ["Common", "vision-fuzz"], swiftSettings: settings),
       .testTarget(name: "TidyTests", swiftSettings: settings),
     ]
 )

@@ -24,11 +24,12 @@ enum DependencyRules {
     "Common": [], "Producer": ["Common"], "Workers": ["Common"], "Aggregator": ["Common"],
     "Simulator": ["Common"], "Vision": ["Common", "Aggregator"],
     "Benchmarks": ["Common", "Aggregator", "Workers"],
+    "Fuzz": ["Common", "Producer", "Aggregator", "Workers"],
   ]
 
   static func imports(_ file: SourceFile) -> [Finding] {
-    // The benchmarks are one module outside Sources.
-    let parts = file.parts[0] == "Benchmarks" ? ["Sources"] + file.parts : file.parts
+    // Benchmarks and fuzzer are modules outside Sources.
+    let parts = ["Benchmarks", "Fuzz"].contains(file.parts[0]) ? ["Sources"] + file.parts : file.parts
     guard parts.count > 2, parts[0] == "Sources" else { return [] }
     guard var allowed = modules[parts[1]] else {
       return [Finding(path: file.path, line: 1, message: "Sources/\(parts[1]) has no rule: add it here")]

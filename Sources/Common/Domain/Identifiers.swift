@@ -65,7 +65,7 @@ public struct SyntheticJob: Hashable, Sendable, CustomStringConvertible {
     var text = String(id)
     let read = text.withUTF8 { bytes -> (period: Int, task: Range<Int>, miner: Int, number: Int)? in
       guard bytes.count > 2, bytes[0] == UInt8(ascii: "s"), bytes[1] == UInt8(ascii: ":") else { return nil }
-      guard let (period, first) = SyntheticJob.decimal(bytes, 2),
+      guard let (period, first) = SyntheticJob.decimal(bytes, 2), first < bytes.count,
         let second = bytes[first...].firstIndex(of: UInt8(ascii: ":")), second > first,
         let (miner, third) = SyntheticJob.decimal(bytes, second + 1),
         let (number, end) = SyntheticJob.decimal(bytes, third), end == bytes.count + 1

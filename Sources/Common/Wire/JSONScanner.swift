@@ -4,7 +4,8 @@ import Foundation
 /// than the work itself. It validates everything that it passes, the UTF-8 in strings included, builds no
 /// values, and never reads beyond the bytes.
 ///
-/// Strict means: no `NaN`, no lone surrogates, no control characters in strings, nothing after the value.
+/// Strict means: no `NaN`, no lone surrogates, no control characters in strings, nothing after the value, and no
+/// number that a reader of doubles would take for infinite.
 struct JSONScanner {
   /// The bytes are not JSON, or nested deeper than ``depthMax``.
   struct Malformed: Error {}
@@ -126,9 +127,15 @@ struct JSONScanner {
     position += length
   }
 
+  /// Most digits before the point, and of an exponent that makes large: together they stay below 1e308.
+  private static let digitsMax = 200
+  private static let exponentDigitsMax = 2
+
   private mutating func number() throws(Malformed) {
     if byte(at: position) == UInt8(ascii: "-") { position += 1 }
+    let whole = position
     if byte(at: position) == UInt8(ascii: "0") { position += 1 } else { try digits() }
+    guard position - whole <= Self.digitsMax else { throw Malformed() }
     if byte(at: position) == UInt8(ascii: ".") {
       position += 1
       try digits()
@@ -137,7 +144,11 @@ struct JSONScanner {
       position += 1
       let sign = byte(at: position)
       if sign == UInt8(ascii: "+") || sign == UInt8(ascii: "-") { position += 1 }
+      let exponent = position
       try digits()
+      guard sign == UInt8(ascii: "-") || position - exponent <= Self.exponentDigitsMax else {
+        throw Malformed()
+      }
     }
   }
 

@@ -2,20 +2,20 @@ import Common
 import Foundation
 
 /// What one miner answered to the question for its capacities, read without trusting it.
-struct CapacityAnswer: Equatable, Sendable {
+package struct CapacityAnswer: Equatable, Sendable {
   /// Most bytes of an answer.
   static let bytesMax = 64 * 1024
 
   /// Volume per profile period, by task in the given order; 0 where nothing usable was claimed. Not yet
   /// capped.
-  var claims: [Double]
+  package var claims: [Double]
   /// Known tasks whose value could not be used.
   var unusable: Int
 
   /// Reads `{"<task>": number | {"volume": number}, …, "miner_type": …}`. Unknown tasks are ignored; a
   /// value that is no number, not finite or negative counts as 0, alone. nil when the answer as a whole
   /// counts for nothing.
-  init?(parsing bytes: [UInt8], tasks: [TaskConfig], profile: ScoringProfile) {
+  package init?(parsing bytes: [UInt8], tasks: [TaskConfig], profile: ScoringProfile) {
     guard bytes.count <= Self.bytesMax, JSONDepth.isWithinLimit(bytes),
       let answer = try? JSON(parsing: Data(bytes)), let claims = profile.claims(in: answer, tasks: tasks)
     else { return nil }

@@ -2,7 +2,7 @@ import Common
 import Foundation
 
 /// What came of posting a check.
-enum PostAnswer: Equatable {
+package enum PostAnswer: Equatable {
   /// The server works on it, under this name.
   case accepted(remoteID: String)
   /// It works for somebody else; the name that it gave is a stranger's.
@@ -15,7 +15,7 @@ enum PostAnswer: Equatable {
   case unreachable(String)
 
   /// Reads a response.
-  init(status: Int, body: [UInt8]) {
+  package init(status: Int, body: [UInt8]) {
     switch status {
     case 200:
       let json = CheckJSON.parse(body)
@@ -42,7 +42,7 @@ enum PostAnswer: Equatable {
 }
 
 /// What came of asking for a verdict.
-enum PollAnswer: Equatable {
+package enum PollAnswer: Equatable {
   /// The server still works on it.
   case processing
   /// A score within -10…1.
@@ -64,7 +64,7 @@ enum PollAnswer: Equatable {
   static let scores = -10.0...1.0
 
   /// Reads a response. `nodeKey` is the node id that was sent, as text.
-  init(status: Int, body: [UInt8], remoteID: String, nodeKey: String) {
+  package init(status: Int, body: [UInt8], remoteID: String, nodeKey: String) {
     guard status == 200 else {
       self = status == 404 ? .gone : .broken("the server answered with status \(status)")
       return

@@ -288,10 +288,10 @@ final class AttemptRun: TransferHandler {
 }
 
 /// Errors that a miner reports inside an answer.
-enum InBandError {
+package enum InBandError {
   /// Whether an error object says by its code, type or status (never by its words) that the miner has no
   /// room: 429, `rate_limit…` or `overloaded…`.
-  static func isRateLimit(_ bytes: UnsafeRawBufferPointer) -> Bool {
+  package static func isRateLimit(_ bytes: UnsafeRawBufferPointer) -> Bool {
     guard bytes.count <= 64 << 10, let json = try? JSON(parsing: Data(bytes)) else { return false }
     for object in [json["error"], json] {
       for key in ["code", "status", "status_code", "type"] {

@@ -3,14 +3,14 @@ import Foundation
 
 /// Reads a user's payload into the parameters that a miner is asked with. Unknown fields are ignored:
 /// gateways pass through what OpenAI clients send.
-enum OrganicRequest {
+package enum OrganicRequest {
   /// Why a payload cannot be served.
-  struct Invalid: Error, Equatable, CustomStringConvertible {
+  package struct Invalid: Error, Equatable, CustomStringConvertible {
     /// The field that is wrong.
     let field: String
     /// What is wrong with it.
     let problem: String
-    var description: String { "\(field): \(problem)" }
+    package var description: String { "\(field): \(problem)" }
   }
 
   /// Most messages of a chat.
@@ -18,7 +18,7 @@ enum OrganicRequest {
 
   /// The parameters for a task.
   /// - Parameter random: draws the seed where the user gives none, as for synthetic queries.
-  static func parameters(
+  package static func parameters(
     _ task: TaskConfig, payload: [UInt8], random: inout SeededRandom
   ) throws(Invalid) -> QueryParameters {
     guard let json = try? JSON(parsing: Data(payload)), case .object = json else {

@@ -8,14 +8,14 @@ struct ChatMessage: Equatable {
 
 /// All that a request to a miner can say, whoever asks. Organic and synthetic queries differ only in where
 /// these values come from; one encoder writes both.
-struct QueryParameters: Equatable {
+package struct QueryParameters: Equatable {
   var messages: [ChatMessage] = []
   var prompt = ""
   var negativePrompt = ""
   var temperature = 0.5
   var topP = 1.0
-  var maxTokens = 512
-  var seed = 0
+  package var maxTokens = 512
+  package var seed = 0
   var steps = 8
   var cfgScale = 3.0
   var width = 1024

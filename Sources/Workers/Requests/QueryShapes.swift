@@ -5,9 +5,9 @@ import Foundation
 /// so that nothing in a request's numbers tells a test from a user. It holds no content.
 ///
 /// docs/CONFIGURATION.md describes the file.
-struct QueryShapes: Sendable {
+package struct QueryShapes: Sendable {
   /// One way of asking. What is nil is drawn as without a file.
-  struct Row: Codable, Sendable, Equatable {
+  package struct Row: Codable, Sendable, Equatable {
     var task: String
     /// How often, beside the task's other rows; 1 when it is left out.
     var weight: Double?
@@ -58,8 +58,8 @@ struct QueryShapes: Sendable {
   }
 
   /// Why a file cannot be used.
-  struct Invalid: Error, Equatable, CustomStringConvertible {
-    let description: String
+  package struct Invalid: Error, Equatable, CustomStringConvertible {
+    package let description: String
   }
 
   /// Most rows of a file.
@@ -70,7 +70,7 @@ struct QueryShapes: Sendable {
   private let sums: [String: [Double]]
 
   /// Reads the JSON of a file.
-  init(parsing data: Data) throws(Invalid) {
+  package init(parsing data: Data) throws(Invalid) {
     let file: File
     do {
       file = try JSONDecoder().decode(File.self, from: data)
@@ -105,7 +105,7 @@ struct QueryShapes: Sendable {
   }
 
   /// A row for a task, by weight; nil when the file has none.
-  func draw(task: String, _ random: inout SeededRandom) -> Row? {
+  package func draw(task: String, _ random: inout SeededRandom) -> Row? {
     guard let rows = rows[task], let sums = sums[task], let total = sums.last else { return nil }
     let point = random.uniform() * total
     return rows[sums.firstIndex { point < $0 } ?? rows.count - 1]

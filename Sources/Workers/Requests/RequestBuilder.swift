@@ -2,9 +2,9 @@ import Common
 
 /// Writes the requests that miners get: one builder for organic and synthetic queries, so that a miner sees
 /// the same fields, in the same order, with the same headers.
-enum RequestBuilder {
+package enum RequestBuilder {
   /// The body for a task.
-  static func body(_ task: TaskConfig, _ parameters: QueryParameters) -> [UInt8] {
+  package static func body(_ task: TaskConfig, _ parameters: QueryParameters) -> [UInt8] {
     var json = JSONWriter()
     json.beginObject()
     switch task.shape {

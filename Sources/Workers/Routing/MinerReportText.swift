@@ -4,7 +4,7 @@ import Common
 /// Workers of several versions may run beside each other, so what cannot be read is left out.
 ///
 /// Written and read by hand: hundreds of miners at a dozen tasks come from every other worker each second.
-enum MinerReportText {
+package enum MinerReportText {
   private static let version = UInt8(ascii: "1")
   private static let space = UInt8(ascii: " ")
   private static let newline = UInt8(ascii: "\n")
@@ -14,7 +14,7 @@ enum MinerReportText {
   // MARK: writing
 
   /// Nothing when there is nothing to tell.
-  static func encode(_ reports: [MinerReport]) -> [UInt8] {
+  package static func encode(_ reports: [MinerReport]) -> [UInt8] {
     guard !reports.isEmpty else { return [] }
     var bytes = [version]
     bytes.reserveCapacity(2 + reports.count * 100)
@@ -58,7 +58,7 @@ enum MinerReportText {
   // MARK: reading
 
   /// The miners of a report, 256 at most; none when it is of another version.
-  static func decode(_ bytes: [UInt8]) -> [MinerReport] {
+  package static func decode(_ bytes: [UInt8]) -> [MinerReport] {
     guard bytes.first == version, bytes.count > 1, bytes[1] == newline else { return [] }
     var reports: [MinerReport] = []
     var numbers = [Int](repeating: 0, count: numbersCount)

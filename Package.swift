@@ -11,7 +11,8 @@ let settings: [SwiftSetting] = [
 /// The Lua scripts, embedded in the programs as bytes.
 let scripts = [
   "append", "cancel", "checkpoint", "claim", "claim_check", "close_period", "deregister", "expire",
-  "inspect", "lead", "note_check", "open_period", "pause", "prelude", "recover", "release", "renew", "revive",
+  "inspect", "lead", "mend", "note_check", "open_period", "pause", "prelude", "recover", "release", "renew",
+  "repair", "revive",
   "route", "schedule", "settle", "settle_check", "status", "submit", "sweep",
 ]
 

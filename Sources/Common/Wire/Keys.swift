@@ -68,7 +68,12 @@ public struct Keys: Sendable, Equatable {
     case wakeCheck = "wake:check"
     /// Only in builds of the scripts for tests: the clock, in ms.
     case testClock = "test:clock"
+    /// Only in builds of the scripts for tests: the share of Redis's memory that is used.
+    case testMemory = "test:memory"
   }
+
+  /// Beginnings of what `vision fsck --repair` set aside.
+  public static let aside = "lost:"
 
   /// A key with a fixed name.
   public func fixed(_ key: Fixed) -> String { prefix + key.rawValue }

@@ -27,7 +27,9 @@ extension ProducerService {
     // First who must not be asked, then the questions.
     try await markGone(id)
     if record.state == "planning" {
-      try await schedule(id, from: record.nextChunk, &pass, chunksMax: chunksMax)
+      try await unlessFull(&pass) { pass throws(RedisError) in
+        try await self.schedule(id, from: record.nextChunk, &pass, chunksMax: chunksMax)
+      }
     }
     return record.endMilliseconds
   }

@@ -36,6 +36,8 @@ public final class ProducerService {
     var opened: PeriodID?
     /// Periods that were closed.
     var closed: [PeriodID] = []
+    /// Whether Redis was too full for new work.
+    var isRefused = false
     /// When the next pass has something to do, at the latest, in milliseconds.
     var waitMilliseconds = 1_000
   }
@@ -109,8 +111,9 @@ public final class ProducerService {
     while !Task.isCancelled {
       var wait = 1_000
       do throws(RedisError) {
-        wait = try await runOnce().waitMilliseconds
-        redisWorks()
+        let pass = try await runOnce()
+        wait = pass.waitMilliseconds
+        if !pass.isRefused { redisWorks() }
       } catch {
         redisFailed(error)
       }
@@ -155,7 +158,7 @@ public final class ProducerService {
     var pass = Pass()
     guard try await holdRole() else { return pass }
     await roster.refresh()
-    try await publishTasks()
+    try await unlessFull(&pass) { _ throws(RedisError) in try await self.publishTasks() }
     var latestEnd: Int?
     let open = try await queue.openPeriods()
     periods = periods.filter { open.contains($0.key) }
@@ -171,6 +174,19 @@ public final class ProducerService {
     }
     pass.isLeader = role.isHeld
     return pass
+  }
+
+  /// Takes new work in. A Redis that is full refuses that, and nothing else: what ends periods goes on.
+  func unlessFull(
+    _ pass: inout Pass, _ work: (inout Pass) async throws(RedisError) -> Void
+  ) async throws(RedisError) {
+    do throws(RedisError) {
+      try await work(&pass)
+    } catch {
+      guard error.code == .outOfMemory else { throw error }
+      pass.isRefused = true
+      redisFailed(error)
+    }
   }
 
   private func holdRole() async throws(RedisError) -> Bool {

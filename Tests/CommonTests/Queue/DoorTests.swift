@@ -221,7 +221,7 @@ struct DoorTests {
       let digest = try await redis.send("EVAL", "return redis.sha1hex(ARGV[1])", "0", FunctionLibrary.source)
       // Gateways rely on it. Before the first release: put the new digest here. After it: a change of what
       // the functions do belongs into a version 2 beside this one.
-      #expect(digest.text == "4f5d15b81ef27849ec304f6ece4fc83106a49107")
+      #expect(digest.text == "40bd913c3f8b4fa86354a84232786fa2dbf209a7")
     }
   }
 }

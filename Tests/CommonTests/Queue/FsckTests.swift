@@ -11,7 +11,7 @@ struct FsckTests {
       let bench = QueueBench(queue)
       try await bench.pass(0)
       try await bench.send("HSET", .tasks, "chat", "{}")
-      let snapshot = try await bench.plan(counts: [[4, 4]], lengthMilliseconds: 4_000)
+      let snapshot = try await bench.plan(counts: [[4, 4]], lengthMilliseconds: 400_000)
       try await bench.submit("done", "runs", allowed: 90_000)
       let grants = try await bench.claim(synthetics: 2).grants
       try #require(grants.count == 4)
@@ -27,64 +27,51 @@ struct FsckTests {
     }
   }
 
-  @Test("finds what was damaged by hand")
-  @IO func damage() async throws {
-    let damages: [(words: [String], kind: FsckReport.Kind)] = [
-      (["DEL", "job:waits"], .noRecord),
-      (["DEL", "job:runs"], .noRecord),
-      (["ZREM", "lease", "runs"], .misplaced),
-      (["ZREM", "organic", "waits"], .misplaced),
-      (["ZADD", "organic", "9", "runs"], .misplaced),
-      (["ZADD", "dead", "9", "done"], .misplaced),
-      (["HSET", "job:waits", "state", "running"], .misplaced),
-      (["HSET", "job:waits", "state", "odd"], .damaged),
-      (["HDEL", "job:runs", "token"], .noToken),
-      (["PERSIST", "job:done"], .lifetime),
-      (["EXPIRE", "job:waits", "99"], .lifetime),
-      (["PERSIST", "reply:done"], .lifetime),
-      (["PERSIST", "worker:w"], .lifetime),
-      (["DEL", "payload:waits"], .body),
-      (["SET", "payload:done", "x"], .body),
-      (["SET", "payload:nobody", "x"], .noRecord),
-      (["SET", "answer:nobody", "x"], .noRecord),
-      (["ZADD", "organic:deadline", "9", "runs"], .deadline),
-      (["ZADD", "due", "9", "nonsense"], .damaged),
-      (["XADD", "reply:runs", "*", "n", "4", "data", "x"], .reply),
-      (["XADD", "reply:done", "*", "n", "1", "data", "x"], .reply),
-      (["XADD", "reply:done", "*", "end", "done"], .reply),
-      (["XADD", "reply:runs", "*", "end", "done"], .reply),
-      (["DEL", "reply:done"], .reply),
-      (["HINCRBY", "checks", "bytes", "1"], .counter),
-      (["HINCRBY", "checks", "waiting:chat", "1"], .counter),
-      (["HINCRBY", "counts", "attempt", "1"], .counter),
-      (["SET", "dead:bytes", "1"], .counter),
-      (["HINCRBY", "period:P", "scheduled", "-1"], .period),
-      (["HINCRBY", "period:P", "done", "1"], .period),
-      (["HINCRBY", "period:P", "planned", "1"], .period),
-      (["ZREM", "periods", "P"], .period),
-      (["DEL", "period:P"], .period),
-      (["ZREM", "due", "s:P:chat:1:3"], .period),
-      (["XADD", "ledger", "*", "v", "1", "type", "odd"], .ledger),
-      (
-        ["XADD", "ledger", "*", "v", "1", "type", "skip", "job", "s:P:chat:0:0", "reason", "volume"], .ledger
-      ),
-      (
-        ["XADD", "ledger", "*", "v", "1", "type", "skip", "job", "s:P:chat:0:9", "reason", "volume"], .ledger
-      ),
-      (["EXPIRE", "period:P", "99"], .lifetime),
-    ]
-    for damage in damages {
-      try await populated { bench, period in
-        var words = damage.words.map {
-          $0.replacing("P", with: $0.contains(":P") || $0 == "P" ? "\(period)" : "P")
+  @Test("finds what was damaged by hand, repairs it, and loses nothing", arguments: Damage.all)
+  @IO func damage(_ damage: Damage) async throws {
+    try await populated { bench, period in
+      try await damage.make(bench, period)
+      let report = try await Fsck(bench.queue).run()
+      #expect(report.problems.contains { $0.kind == damage.kind }, "\(damage.words) gave \(report.lines)")
+      let outcome = try await FsckRepair(bench.queue).run()
+      let told = "\(damage.words): \(outcome.lines) then \(outcome.report.lines)"
+      #expect(outcome.report.isClean && !outcome.lines.isEmpty, "\(told)")
+      try await drain(bench, period)
+      let after = try await Fsck(bench.queue).run()
+      #expect(after.isClean, "\(told) drained \(after.lines)")
+      for id in ["done", "runs", "waits"] {
+        let ends = try await bench.reply(id).compactMap { $0["end"] }
+        #expect(ends.count == 1, "\(id) \(ends) \(told)")
+      }
+      guard damage.keepsPlan else { return }
+      var settled: [String: Int] = [:]
+      for entry in try await bench.ledger() {
+        switch entry {
+        case .attempt(let attempt) where attempt.settles: settled[attempt.job, default: 0] += 1
+        case .skipped(let skip): settled[skip.job.description, default: 0] += 1
+        default: break
         }
-        words[0] = damage.words[0]
-        words[1] = bench.queue.keys.prefix + words[1]
-        _ = try await bench.queue.redis.send(RedisCommand(words: words))
-        let report = try await Fsck(bench.queue).run()
-        #expect(report.problems.contains { $0.kind == damage.kind }, "\(damage.words) gave \(report.lines)")
+      }
+      let planned = (0..<8).map { "s:\(period):chat:\($0 % 2):\($0 / 2)" }
+      #expect(planned.map { settled[$0] ?? 0 } == [Int](repeating: 1, count: 8), "\(told)")
+    }
+  }
+
+  /// Runs all that waits to its end, as workers would, and closes the period.
+  @IO private func drain(_ bench: QueueBench, _ period: PeriodID) async throws {
+    for _ in 0..<4 {
+      try await bench.pass(16_000)
+      try await bench.recover()
+      for grant in try await bench.claim("late").grants {
+        #expect(try await bench.queue.settle([bench.end(grant, period: period)]) == [.ok])
+      }
+      while let grant = try await bench.claimCheck("late") {
+        _ = try await bench.queue.settleCheck(id: grant.id, token: grant.token, state: .judged, score: 1)
       }
     }
+    try await bench.pass(400_000)
+    #expect(try await bench.queue.lead(role: "producer", token: "p", lifeMilliseconds: 60_000))
+    _ = try await bench.queue.sweep(leader: "p", period: period)
   }
 
   @Test("reports a problem of a live queue only when it stays")
@@ -104,7 +91,7 @@ struct FsckTests {
   @Test("keeps a bounded list of problems")
   func bounded() {
     var report = FsckReport()
-    for index in 0...FsckReport.problemsMax { report.add(.counter, "\(index)", "off by 1") }
+    for index in 0...FsckReport.problemsMax { report.add(.counter, job: "\(index)", "off by 1") }
     #expect(report.problems.count == FsckReport.problemsMax && report.furtherCount == 1)
     #expect(report.lines.last == "and 1 more" && !report.isClean)
   }

@@ -164,3 +164,49 @@ struct QueueFaultTests {
     }
   }
 }
+
+extension QueueFaultTests {
+  @Test("beyond 80 % of the memory new work is refused by a reason, and all that runs goes on to its end")
+  @IO func memory() async throws {
+    let redis = try PrivateRedis()
+    try await redis.start(["--maxmemory", "64mb", "--maxmemory-policy", "noeviction"])
+    let client = try redis.client()
+    let queue = JobQueue(redis: client, keys: Keys(namespace: "vision"))
+    _ = try await FunctionLibrary.install(on: client)
+    _ = try await client.send("HSET", queue.keys.fixed(.tasks), "chat", "{}")
+    #expect(try await queue.submit(id: "a", task: "chat", payload: [1]) == .created)
+    let claim = try await queue.claim(
+      worker: "w", request: 1, nonce: "n", organicMax: 5, syntheticMax: 0, organicLeaseMilliseconds: 60_000,
+      syntheticLeaseMilliseconds: 60_000)
+    let grant = try #require(claim.grants.first)
+    #expect(try await queue.lead(role: "producer", token: "p", lifeMilliseconds: 60_000))
+    let fill = "for i = 1, 55 do redis.call('SET', 'fill:' .. i, string.rep('x', 1000000)) end"
+    _ = try await client.send("EVAL", fill, "0")
+    let refusal = Refusal(reason: "full", field: "memory", problem: "is used to more than 80 %")
+    #expect(try await queue.submit(id: "b", task: "chat", payload: [1]) == .refused(refusal))
+    let door = try await client.send(
+      "FCALL", "vision_submit_v1", "1", queue.keys.fixed(.organic), "b", "chat", "{}")
+    #expect(door.elements?.compactMap(\.text) == ["refused", "full", "memory", refusal.problem])
+    let snapshot = try PeriodSnapshot.make(counts: [[1]])
+    let opening = try await #require(throws: RedisError.self) {
+      try await queue.openPeriod(
+        leader: "p", snapshot: snapshot, encoded: [1], seed: 1, pacePerSecond: 1, burst: 1)
+    }
+    #expect(opening.code == .outOfMemory && opening.message.hasPrefix("OOM more than 80 %"))
+    // To the last byte, and beyond.
+    _ = try? await client.send("EVAL", fill.replacing("fill:", with: "more:"), "0")
+    let renewed = try await queue.renew(
+      worker: "w", lifeMilliseconds: 60_000, record: [], jobs: [("a", grant.token, 60_000)])
+    #expect(renewed.ended == [:])
+    let piece = [UInt8](repeating: 65, count: 100_000)
+    #expect(try await queue.append("a", grant.token, [piece]) == [:])
+    let end = Settlement(id: "a", token: grant.token, state: .done, attempts: [])
+    #expect(try await queue.settle([end]) == [.ok])
+    #expect(try await queue.recover() != nil)
+    _ = try await client.send(
+      "EVAL", "for i = 1, 55 do redis.call('DEL', 'fill:' .. i, 'more:' .. i) end", "0")
+    #expect(try await queue.submit(id: "b", task: "chat", payload: [1]) == .created)
+    client.close()
+    await redis.stop()
+  }
+}

@@ -22,35 +22,25 @@ final class QueueModelRun {
   /// The same queue for each role, which runs its own operations.
   let workers: JobQueue
   let producers: JobQueue
+  let aggregators: JobQueue
+  let operators: JobQueue
   var model = ReferenceQueue()
   /// Everything that was ever granted, newest last; old ones are tried again.
   var grants: [Held] = []
   var checkGrants: [Held] = []
   private var requests: [Int: Int] = [:]
   private var checkNonces: [Int: Int] = [:]
+  /// What the last checkpoint was called with, for its repetition.
+  var checkpoint: (from: String, to: String, result: String?) = ("", "", nil)
+  var checkpoints = 0
   private var known: Set<String> = []
 
-  init(_ queue: JobQueue, _ clients: RoleClients) {
+  init(_ queue: JobQueue, _ clients: ModelClients) {
     self.queue = queue
     workers = JobQueue(redis: clients.worker, keys: queue.keys, clock: .testKey)
     producers = JobQueue(redis: clients.producer, keys: queue.keys, clock: .testKey)
-  }
-
-  /// Connections of the roles, shared by all sequences.
-  @IO
-  final class RoleClients {
-    let worker: RedisClient
-    let producer: RedisClient
-
-    init() throws {
-      worker = try TestRedis.client(as: .worker)
-      producer = try TestRedis.client(as: .producer)
-    }
-
-    func close() {
-      worker.close()
-      producer.close()
-    }
+    aggregators = JobQueue(redis: clients.aggregator, keys: queue.keys, clock: .testKey)
+    operators = JobQueue(redis: clients.operator, keys: queue.keys, clock: .testKey)
   }
 
   /// - Throws: a ``Mismatch``, or what Redis answers.
@@ -98,7 +88,7 @@ final class QueueModelRun {
   func period(_ number: Int) -> Int {
     (QueueModelRun.start + number * QueueModelRun.periodMilliseconds) / 1000
   }
-  private func worker(_ number: Int) -> String { QueueStep.workers[number] }
+  func worker(_ number: Int) -> String { QueueStep.workers[number] }
   func leader(_ number: Int) -> String { "producer-\(number)" }
   private func newest(_ list: [Held], _ back: Int) -> Held {
     list.isEmpty
@@ -134,6 +124,8 @@ final class QueueModelRun {
       if !isOld && !isRepeat { checkNonces[number, default: 0] += 1 }
       try await claimCheck(number, tasks)
     case .noteCheck, .settleCheck: try await performCheck(operation)
+    case .memory, .status, .route, .checkpoint, .leadFold:
+      try await performSharing(operation, isRepeat: isRepeat)
     case .pause, .revive, .wait, .die, .takeMarker, .flush:
       try await performRest(operation, isRepeat: isRepeat)
     }

@@ -14,7 +14,7 @@ struct QueueModelTests {
     let count = getenv("VISION_TEST_LONG") == nil ? 1_000 : 100_000
     let only = getenv("VISION_TEST_SEED").flatMap { UInt64(String(cString: $0)) }
     let started = Monotonic.now()
-    let clients = try QueueModelRun.RoleClients()
+    let clients = try ModelClients()
     defer { clients.close() }
     let failed = await firstFailure(only.map { $0...$0 } ?? 1...UInt64(count), clients)
     let seconds = Double(Monotonic.now().nanoseconds - started.nanoseconds) / 1e9
@@ -48,7 +48,7 @@ struct QueueModelTests {
   }
 
   @IO private func firstFailure(
-    _ seeds: ClosedRange<UInt64>, _ clients: QueueModelRun.RoleClients
+    _ seeds: ClosedRange<UInt64>, _ clients: ModelClients
   ) async -> (seed: UInt64, error: String)? {
     let search = Search(seeds)
     let tasks = (0..<QueueModelTests.width).map { _ in
@@ -59,7 +59,7 @@ struct QueueModelTests {
   }
 
   /// What goes wrong with a sequence; nil when nothing does.
-  @IO private func failure(_ steps: [QueueStep], _ clients: QueueModelRun.RoleClients) async -> String? {
+  @IO private func failure(_ steps: [QueueStep], _ clients: ModelClients) async -> String? {
     do {
       try await TestRedis.withQueue(clock: .testKey) { queue in
         try await QueueModelRun(queue, clients).run(steps)
@@ -72,7 +72,7 @@ struct QueueModelTests {
 
   /// Leaves out ever smaller parts of a failing sequence while it still fails (Zeller's delta debugging).
   @IO private func shrink(
-    _ steps: [QueueStep], _ error: String, _ clients: QueueModelRun.RoleClients
+    _ steps: [QueueStep], _ error: String, _ clients: ModelClients
   ) async -> ([QueueStep], String) {
     var (steps, error) = (steps, error)
     var size = steps.count / 2

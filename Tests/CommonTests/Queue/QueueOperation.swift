@@ -24,7 +24,7 @@ enum QueueOperation: Equatable {
   case claimCheck(Int, tasks: Int, isOld: Bool)
   case noteCheck(grant: Int, isForgotten: Bool)
   case settleCheck(grant: Int, how: Int)
-  /// Time passes.
+  /// Time passes; a negative one is a clock that was set back.
   case wait(Int)
   /// A worker's heartbeat ends.
   case die(Int)
@@ -32,6 +32,15 @@ enum QueueOperation: Equatable {
   case takeMarker(Int)
   /// Redis forgets the scripts.
   case flush
+  /// Redis's memory is nearly full, or has room again.
+  case memory(isShort: Bool)
+  /// What anybody may ask where a request stands.
+  case status(Int)
+  /// A worker tells what it knows of the miners of some tasks.
+  case route(Int, tasks: Int, isTold: Bool)
+  /// An aggregator takes its role, or saves how far it read; `ahead` from another cursor than the saved one.
+  case checkpoint(Int, ahead: Int, publishes: Int)
+  case leadFold(Int, isKept: Bool)
 }
 
 /// A step, and whether its first reply was lost, so that it was sent again.
@@ -65,7 +74,7 @@ extension QueueStep {
 
   private static func any(_ random: inout SeededRandom) -> QueueOperation {
     func n(_ count: Int) -> Int { random.below(count) }
-    switch n(64) {
+    switch n(71) {
     case 0...7:
       return .submit(n(8), task: n(20) == 0 ? 2 : n(2), bytes: n(20), allowed: n(3) == 0 ? 1 + n(200_000) : 0)
     case 8...16: return .claim(n(3), organics: n(6), synthetics: n(4), isOld: n(8) == 0)
@@ -91,9 +100,14 @@ extension QueueStep {
     case 53...54: return .claimCheck(n(3), tasks: n(4), isOld: n(6) == 0)
     case 55: return .noteCheck(grant: n(3), isForgotten: n(4) == 0)
     case 56...57: return .settleCheck(grant: n(3), how: n(3))
-    case 58...61: return .wait(delays[n(delays.count)])
+    case 58...61: return .wait(n(12) == 0 ? -delays[n(6)] : delays[n(delays.count)])
     case 62: return .die(n(3))
-    default: return n(4) == 0 ? .flush : .takeMarker(n(3))
+    case 63: return n(4) == 0 ? .flush : .takeMarker(n(3))
+    case 64...65: return .memory(isShort: n(3) == 0)
+    case 66: return .status(n(9))
+    case 67: return .route(n(3), tasks: 1 + n(3), isTold: n(3) > 0)
+    case 68: return .leadFold(n(2), isKept: n(4) > 0)
+    default: return .checkpoint(n(2), ahead: n(6) == 0 ? 1 : 0, publishes: n(3))
     }
   }
 }

@@ -226,7 +226,10 @@ extension ReferenceQueue {
     checks["bytes", default: 0] -= job.answer!
     checks[state, default: 0] += 1
     forgetBegun(job)
-    if state == "judged" { verdicts["\(job.task)|\(job.hotkey!)", default: 0] += 1 }
+    if state == "judged" {
+      verdicts["\(job.task)|\(job.hotkey!)", default: 0] += 1
+      judged[job.task, default: [:]][job.hotkey!, default: 0] += 1
+    }
     touched.insert(id)
     jobs[id] = nil
     return true

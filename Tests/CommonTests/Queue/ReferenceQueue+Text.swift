@@ -19,6 +19,7 @@ extension ReferenceQueue {
     for (name, table) in [("counts", counts), ("checks", checks), ("verdicts", verdicts), ("usage", usage)] {
       result.append(name + text(table))
     }
+    result.append("fold \(cursor) " + history.joined(separator: " "))
     result.append("begun" + begun.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined())
     for (id, period) in periods.sorted(by: { $0.key < $1.key }) {
       var fields = period.settled
@@ -141,6 +142,8 @@ extension JobQueue {
     for _, name in ipairs({'counts', 'checks', 'verdicts', 'usage'}) do
       out[#out + 1] = name .. hash(p .. name)
     end
+    out[#out + 1] = 'fold ' .. (redis.call('HGET', p .. 'fold', 'cursor') or '') .. ' '
+      .. table.concat(redis.call('LRANGE', p .. 'weights:history', 0, -1), ' ')
     out[#out + 1] = 'begun' .. hash(p .. 'checks:begun')
     local unmoved = {v = 1, state = 1, start = 1, ['end'] = 1, snapshot = 1, seed = 1, closed = 1}
     for _, id in ipairs(list()) do

@@ -86,6 +86,16 @@ struct ReferenceQueue {
   var wakeDue: Int?
   var wakeCheck: Int?
   var wakeWorkers: [String: Set<String>] = [:]
+  /// Whether more than 80 % of the memory is used.
+  var isShort = false
+  /// By task, then worker: when a report was written, and the report.
+  var routes: [String: [String: (at: Int, report: String)]] = [:]
+  /// Judged verdicts by task, then hotkey.
+  var judged: [String: [String: Int]] = [:]
+  var foldLeader: String?
+  /// How far the aggregator read, and the results that are kept, newest first.
+  var cursor = ""
+  var history: [String] = []
   /// Jobs that the current operation may have changed.
   var touched: Set<String> = []
 
@@ -182,6 +192,9 @@ struct ReferenceQueue {
   {
     if let known = jobs[id] { return .duplicate(state: known.state) }
     if paused.contains("intake") { return .refused(reason: "paused") }
+    if isShort {
+      return .refused(Refusal(reason: "full", field: "memory", problem: "is used to more than 80 %"))
+    }
     if organics.count >= waitingMax { return .refused(reason: "full") }
     admission += 1
     var job = Job(id: id, kind: .organic, task: task, place: .organic)

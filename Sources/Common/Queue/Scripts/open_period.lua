@@ -1,6 +1,6 @@
 -- open_period: store what a period is planned from.
 -- Guarantee: the first stored plan and seed win; only the producer's leader writes; the ledger gets one
---   `opened` entry for each period.
+--   `opened` entry for each period. Refused (OOM) when more than 80 % of Redis's memory is used.
 -- KEYS periods, ledger, counts, pace
 -- ARGS 1 leader token  2 period  3 start, Unix ms  4 end, Unix ms  5 planned queries  6 snapshot (JSON)
 --      7 seed  8 synthetics per second at most  9 burst
@@ -14,6 +14,7 @@ if not leads('producer', token) then return {'stale'} end
 local hash = period_key(period)
 local known = redis.call('HMGET', hash, 'snapshot', 'seed')
 if known[1] then return {'known', known[1], known[2]} end
+if is_memory_short() then return redis.error_reply('OOM more than 80 % of the memory is used: no period is opened') end
 redis.call('HSET', hash, 'v', 1, 'state', 'planning', 'start', first, 'end', last, 'planned', planned,
   'snapshot', snapshot, 'seed', seed, 'next', 0)
 redis.call('ZADD', periods_key, first, period)

@@ -1,6 +1,7 @@
 -- Prelude: joined in front of every script. Before it, generated code names the script's fixed keys and
--- defines `prefix` (all keys of the shard begin with it) and `now_ms` (the clock, in ms; Redis's own in
--- production, a key in the test build).
+-- defines `prefix` (all keys of the shard begin with it), `now_ms` (the clock, in ms; Redis's own in
+-- production, a key in the test build) and `memory_share` (used memory as a share of maxmemory, 0 without a
+-- limit; likewise).
 
 local cursor = 0
 -- The next argument; the position moves on.
@@ -58,6 +59,10 @@ local DEAD_BYTES_MAX = 67108864
 
 -- Most entries of the ledger; at this length no new work is taken, since nothing unread may be dropped.
 local LEDGER_MAX = 2000000
+
+-- The share of Redis's memory beyond which no new work is taken: the rest is for what runs.
+local MEMORY_SHARE_MAX = 0.8
+local function is_memory_short() return memory_share() > MEMORY_SHARE_MAX end
 
 -- Whether `token` holds the single role; a caller without it must not write.
 local function leads(role, token)

@@ -1,6 +1,6 @@
 -- submit: a user's request into the organic queue. Published as the function vision_submit_v1.
 -- Guarantee: a known id changes nothing and tells the job's state; an accepted job is stored whole; order
---   of admission is order of service. Refused when Redis is full (no allow-oom).
+--   of admission is order of service. Refused when more than 80 % of Redis's memory is used.
 -- KEYS organic, organic:deadline, wake:organic, paused, admission, tasks, ledger, limits
 -- ARGS 1 id  2 task  3 payload, then any of these names, each followed by its value:
 --      account      whom the usage is counted for, at most 128 bytes without '|'
@@ -133,6 +133,7 @@ if #payload > bytes_max then return refuse('too_large', 'payload', 'has more tha
 local field, fault = payload_fault(cjson.decode(about))
 if field then return refuse('bad_payload', field, fault) end
 if redis.call('SISMEMBER', paused_key, 'intake') == 1 then return refuse('paused') end
+if is_memory_short() then return refuse('full', 'memory', 'is used to more than 80 %') end
 if redis.call('ZCARD', organic_key) >= waiting_max or redis.call('XLEN', ledger_key) >= LEDGER_MAX then
   return refuse('full')
 end

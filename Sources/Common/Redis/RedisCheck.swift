@@ -6,6 +6,9 @@ public struct RedisCheck: Sendable, Equatable {
   /// All times of jobs are Redis's; the wall clock is in logs and in what leaves the pipeline.
   public static let clockSkewMaxMilliseconds = 1_000
 
+  /// The largest part of the machine's memory that Redis may be given before it is worth a warning.
+  static let memoryShareMax = 0.8
+
   /// All fields of `INFO`, as Redis names them (https://redis.io/docs/latest/commands/info/).
   public let info: [String: String]
   /// Redis's clock minus this machine's, in ms; 0 where the round trip explains the difference.
@@ -70,9 +73,23 @@ public struct RedisCheck: Sendable, Equatable {
     if info["aof_enabled"] != "1" {
       warnings.append("appendonly is off: jobs and outcomes since the last snapshot are lost when Redis ends")
     }
+    if let status = info["aof_last_write_status"], status != "ok" {
+      warnings.append("the append-only file could not be written (\(status)): look at the disk")
+    }
     if info["maxmemory"] == "0" {
       warnings.append(
         "maxmemory is 0: the system ends Redis when memory runs out, instead of intake stopping")
+    }
+    if let most = number("maxmemory"), let there = number("total_system_memory"), there > 0,
+      Double(most) > RedisCheck.memoryShareMax * Double(there)
+    {
+      warnings.append(
+        "maxmemory is more than 80 % of the machine's memory: rewriting the append-only file needs the rest")
+    }
+    if (number("connected_slaves") ?? 0) > 0, info["min_slaves_good_slaves"] == nil {
+      warnings.append(
+        "it has replicas and min-replicas-to-write is 0: a master that is cut off takes writes that a failover loses"
+      )
     }
     if abs(clockSkewMilliseconds) > RedisCheck.clockSkewMaxMilliseconds {
       let direction = clockSkewMilliseconds > 0 ? "ahead of" : "behind"
@@ -81,6 +98,8 @@ public struct RedisCheck: Sendable, Equatable {
     }
     return warnings
   }
+
+  private func number(_ name: String) -> Int? { info[name].flatMap { Int($0) } }
 
   /// Compares dotted numbers; what is no number is older than any.
   static func isOlder(_ version: String, than least: String) -> Bool {

@@ -96,8 +96,11 @@ final class ServerConnection {
   }
 
   /// Sends text; false when the client has closed.
-  @discardableResult func send(_ text: String) -> Bool {
-    var rest = Array(text.utf8)[...]
+  @discardableResult func send(_ text: String) -> Bool { send(bytes: Array(text.utf8)) }
+
+  /// The same for any bytes.
+  @discardableResult func send(bytes: [UInt8]) -> Bool {
+    var rest = bytes[...]
     while !rest.isEmpty {
       let count = rest.withUnsafeBytes {
         Glibc.send(fd, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))

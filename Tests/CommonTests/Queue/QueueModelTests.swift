@@ -13,12 +13,13 @@ struct QueueModelTests {
   @IO func sequences() async throws {
     let count = getenv("VISION_TEST_LONG") == nil ? 1_000 : 100_000
     let only = getenv("VISION_TEST_SEED").flatMap { UInt64(String(cString: $0)) }
+    let first = getenv("VISION_TEST_FIRST_SEED").flatMap { UInt64(String(cString: $0)) } ?? 1
     let started = Monotonic.now()
     let clients = try ModelClients()
     defer { clients.close() }
-    let failed = await firstFailure(only.map { $0...$0 } ?? 1...UInt64(count), clients)
+    let failed = await firstFailure(only.map { $0...$0 } ?? first...first + UInt64(count) - 1, clients)
     let seconds = Double(Monotonic.now().nanoseconds - started.nanoseconds) / 1e9
-    print("queue model: \(count) seeds in \(seconds) s")
+    print("queue model: \(count) seeds from \(first) in \(seconds) s")
     guard let (seed, error) = failed else { return }
     var random = SeededRandom(seed: seed)
     let (steps, last) = await shrink(QueueStep.sequence(&random), error, clients)

@@ -41,6 +41,16 @@ struct RedisCheckTests {
   func warnings() {
     #expect(check(["aof_enabled": "0"]).warnings.map { $0.contains("appendonly") } == [true])
     #expect(check(["maxmemory": "0"]).warnings.map { $0.contains("maxmemory") } == [true])
+    #expect(check(["aof_last_write_status": "ok"]).warnings.isEmpty)
+    #expect(check(["aof_last_write_status": "err"]).warnings.map { $0.contains("disk") } == [true])
+    #expect(check(["total_system_memory": "2684354560"]).warnings.isEmpty)
+    #expect(
+      check(["total_system_memory": "2600000000"]).warnings.map { $0.contains("80 % of the machine's") } == [
+        true
+      ])
+    #expect(check(["connected_slaves": "2"]).warnings.map { $0.contains("min-replicas") } == [true])
+    #expect(check(["connected_slaves": "2", "min_slaves_good_slaves": "2"]).warnings.isEmpty)
+    #expect(check(["connected_slaves": "0"]).warnings.isEmpty)
     #expect(check(skew: 1_000).warnings.isEmpty)
     #expect(check(skew: 1_001).warnings.map { $0.contains("1001 ms ahead of") } == [true])
     #expect(check(skew: -5_000).warnings.map { $0.contains("5000 ms behind") } == [true])

@@ -2,8 +2,8 @@ import Common
 import Foundation
 import Glibc
 
-/// A master, its replicas and three Sentinels that watch them: real servers on this machine's own network.
-/// They end with the test's process at the latest.
+/// A master, its replicas and three Sentinels that watch them: real servers on this machine's own network, with
+/// the users of users.acl. They end with the test's process at the latest.
 @IO
 public final class SentinelBench {
   /// The master's name.
@@ -21,6 +21,10 @@ public final class SentinelBench {
   public init(replicas: Int, settings: [String] = []) async throws {
     folder = FileManager.default.temporaryDirectory.path + "/vs-" + UUID().uuidString.prefix(8)
     self.settings = settings
+    let made = try await ChildProcess.run(
+      ChildCommand([Self.root + "scripts/users", folder + "/users", "--namespace", "*"]),
+      limits: ChildLimits(stdoutMaxBytes: 4_096, timeoutMilliseconds: 20_000))
+    precondition(made.status.isSuccess, "scripts/users: \(String(decoding: made.stderr, as: UTF8.self))")
     let master = FreePort.find()
     try launch(master)
     try await until { try await self.ask(master, "PING") != nil }
@@ -47,11 +51,22 @@ public final class SentinelBench {
     return "redis+sentinel://\(hosts)/\(Self.name)"
   }
 
+  private static let root = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+    .deletingLastPathComponent().path()
+
+  private func password(of user: String) throws -> String {
+    try String(contentsOfFile: "\(folder)/users/\(user).password", encoding: .utf8)
+  }
+
   /// A client that follows the master.
-  public func client(commandTimeoutMilliseconds: Int = 20_000) throws -> RedisClient {
+  public func client(
+    as role: RedisRole = .admin, commandTimeoutMilliseconds: Int = 20_000
+  ) throws -> RedisClient {
     var options = RedisClient.Options(name: "test")
     options.commandTimeoutMilliseconds = commandTimeoutMilliseconds
-    return RedisClient(address: try RedisAddress(url: url), options: options)
+    var address = try RedisAddress(url: url)
+    (address.user, address.password) = (role.rawValue, try password(of: role.rawValue))
+    return RedisClient(address: address, options: options)
   }
 
   /// The port of the master that the Sentinels name.
@@ -110,13 +125,22 @@ public final class SentinelBench {
   private func launch(_ port: Int, of master: Int? = nil) throws {
     let home = "\(folder)/\(port)"
     try FileManager.default.createDirectory(atPath: home, withIntermediateDirectories: true)
-    let link = master.map { ["--replicaof", "127.0.0.1 \($0)"] } ?? []
-    let command = ChildCommand(
-      [
-        "redis-server", "--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", home,
-        "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1",
-      ] + link + settings)
-    servers[port] = try ChildProcess(command, stdout: .discarded, stderr: .discarded)
+    let text = """
+      port \(port)
+      bind 127.0.0.1
+      save ""
+      dir \(home)
+      repl-diskless-sync-delay 0
+      repl-ping-replica-period 1
+      aclfile \(folder)/users/users.acl
+      masteruser vision-replica
+      masterauth \(try password(of: "vision-replica"))
+      \(master.map { "replicaof 127.0.0.1 \($0)" } ?? "")
+
+      """
+    try Data(text.utf8).write(to: URL(filePath: home + "/redis.conf"))
+    servers[port] = try ChildProcess(
+      ChildCommand(["redis-server", home + "/redis.conf"] + settings), stdout: .discarded, stderr: .discarded)
   }
 
   private func watch(_ master: Int, _ port: Int) throws {
@@ -127,6 +151,8 @@ public final class SentinelBench {
       bind 127.0.0.1
       dir \(home)
       sentinel monitor \(Self.name) 127.0.0.1 \(master) 2
+      sentinel auth-user \(Self.name) vision-sentinel
+      sentinel auth-pass \(Self.name) \(try password(of: "vision-sentinel"))
       sentinel down-after-milliseconds \(Self.name) \(Self.downMilliseconds)
       sentinel failover-timeout \(Self.name) 2000
       sentinel parallel-syncs \(Self.name) 2
@@ -144,8 +170,13 @@ public final class SentinelBench {
   public func ask(_ port: Int, _ words: String...) async throws -> RedisReply? {
     var options = RedisClient.Options(name: "test")
     options.commandTimeoutMilliseconds = 1_000
-    let client = RedisClient(
-      address: RedisAddress(endpoint: .tcp(host: "127.0.0.1", port: port)), options: options)
+    var address = RedisAddress(endpoint: .tcp(host: "127.0.0.1", port: port))
+    // Sentinels have users of their own, and need none here.
+    if servers[port] != nil {
+      let admin = RedisRole.admin.rawValue
+      (address.user, address.password) = (admin, try password(of: admin))
+    }
+    let client = RedisClient(address: address, options: options)
     defer { client.close() }
     return try? await client.send(RedisCommand(words: words))
   }

@@ -45,6 +45,8 @@ struct RedisSentinelTests {
     let bench = try await SentinelBench(replicas: 2, settings: ["--min-replicas-to-write", "1"])
     let client = try bench.client()
     let queue = JobQueue(redis: client, keys: Keys(namespace: "ha"))
+    let worker = try bench.client(as: .worker)
+    let workers = JobQueue(redis: worker, keys: queue.keys)
     _ = try await client.send("HSET", queue.keys.fixed(.tasks), "chat", "{}")
     let rounds = getenv("VISION_TEST_LONG") == nil ? 1 : 10
     var longest = 0
@@ -53,7 +55,7 @@ struct RedisSentinelTests {
       let count = try await queue.waitForReplicas(
         1, since: client.connectionCount, limitMilliseconds: 10_000)
       #expect((count ?? 0) >= 1)
-      let blocked = try bench.client()
+      let blocked = try bench.client(as: .worker)
       let wake = queue.keys.fixed(.wakeDue)
       let waiting = IO.task { @IO in await self.popUntilGiven(blocked, wake) }
       let master = try await bench.master()
@@ -61,7 +63,7 @@ struct RedisSentinelTests {
       await bench.kill(master)
       let killed = Monotonic.now()
       // Each of these waits for the next master by itself.
-      let claim = try await queue.claim(
+      let claim = try await workers.claim(
         worker: "w", request: round, nonce: "n\(round)", organicMax: 5, syntheticMax: 0,
         organicLeaseMilliseconds: 60_000, syntheticLeaseMilliseconds: 60_000)
       #expect(claim.grants.map(\.id) == ["o\(round)"])
@@ -73,7 +75,7 @@ struct RedisSentinelTests {
       try await bench.waitForReplicas()
     }
     print("sentinel: \(rounds) failovers, work went on after \(longest) ms at most")
-    client.close()
+    for each in [client, worker] { each.close() }
     await bench.stop()
   }
 

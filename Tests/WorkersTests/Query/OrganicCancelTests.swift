@@ -45,9 +45,9 @@ struct OrganicCancelTests {
     }
   }
 
-  /// Each miner's score by these attempts.
-  private func scores(_ attempts: [AttemptEntry]) -> [String: Double?] {
-    Dictionary(grouping: attempts, by: \.hotkey).mapValues { attempts in
+  /// The score by these attempts of each miner that has one.
+  private func scores(_ attempts: [AttemptEntry]) -> [String: Double] {
+    Dictionary(grouping: attempts, by: \.hotkey).compactMapValues { attempts in
       var counters = PeriodCounters()
       for attempt in attempts { counters.count(attempt.outcome, workMilli: attempt.workMilli) }
       return ScoringProfile.vision.periodScore(counters, capacity: 1_000)

@@ -108,7 +108,7 @@ struct QueueCommandTests {
     #expect(outcome.errors.hasPrefix("vision dead: use: vision dead list"))
   }
 
-  @Test("fsck finds nothing in a sound queue, and names what is wrong in another")
+  @Test("fsck finds nothing in a sound queue, names what is wrong in another, and repairs it when asked to")
   @IO func fsck() async throws {
     try await CommandBench.with { at in
       try await at.bench.submit("a")
@@ -118,6 +118,11 @@ struct QueueCommandTests {
       let broken = try await at.vision("fsck", "--no-live")
       #expect(broken.code == 1)
       #expect(broken.output.contains("no_record ghost"))
+      let repaired = try await at.vision("fsck", "--no-live", "--repair")
+      #expect(repaired.code == 0, "\(repaired.output)")
+      #expect(repaired.output.hasPrefix("repaired ghost: given up: its record was lost\n"))
+      #expect(try await at.bench.reply("ghost").last?["end"] == "dead")
+      #expect(try await at.vision("fsck", "--no-live").code == 0)
     }
   }
 }

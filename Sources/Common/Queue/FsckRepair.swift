@@ -15,6 +15,8 @@ public struct FsckRepair {
 
   /// Looks after which it gives up: each leaves fewer kinds of damage than the one before.
   static let roundsMax = 12
+  /// Jobs that one script repairs: each is looked for in every lane, and no script may take 5 ms.
+  private static let batch = 20
   /// How long a job that lost its lease is left to its worker, in ms.
   static let leaseMilliseconds = 15_000
 
@@ -77,8 +79,8 @@ public struct FsckRepair {
   private func repair(_ jobs: [JobMend]) async throws(RedisError) -> [String] {
     var lines: [String] = []
     let lanes = try await queue.checkLanes()
-    for start in stride(from: 0, to: jobs.count, by: 50) {
-      let part = jobs[start..<min(start + 50, jobs.count)]
+    for start in stride(from: 0, to: jobs.count, by: FsckRepair.batch) {
+      let part = jobs[start..<min(start + FsckRepair.batch, jobs.count)]
       let done = try await queue.repair(part, lanes: lanes, leaseMilliseconds: FsckRepair.leaseMilliseconds)
       for (job, what) in zip(part, done) where !what.isEmpty { lines.append("\(job.id): \(what)") }
     }

@@ -1,3 +1,4 @@
+import Glibc
 import TestSupport
 import Testing
 
@@ -209,4 +210,72 @@ extension QueueFaultTests {
     client.close()
     await redis.stop()
   }
+}
+
+extension QueueFaultTests {
+  @Test("a reader that asks for a reply again and again and takes nothing holds up nobody, and is cut off")
+  @IO func slowReader() async throws {
+    let redis = try PrivateRedis()
+    try await redis.start(["--client-output-buffer-limit", "normal 16mb 8mb 1"])
+    let (client, other) = (try redis.client(), try redis.client())
+    let queue = JobQueue(redis: client, keys: Keys(namespace: "slow"))
+    _ = try await client.send("HSET", queue.keys.fixed(.tasks), "chat", "{}")
+    #expect(try await queue.submit(id: "a", task: "chat", payload: [1]) == .created)
+    let claim = try await queue.claim(
+      worker: "w", request: 1, nonce: "n", organicMax: 1, syntheticMax: 0, organicLeaseMilliseconds: 60_000,
+      syntheticLeaseMilliseconds: 60_000)
+    let grant = try #require(claim.grants.first)
+    var position = ReplyPosition()
+    func append(_ bytes: Int) async throws {
+      let piece = ReplyPiece(
+        id: "a", token: grant.token, start: position, data: [UInt8](repeating: 65, count: bytes))
+      #expect(try await queue.append([piece]) == [:])
+      position = piece.end
+    }
+    try await append(1 << 20)
+    // Asks for 64 MB, and takes none of it.
+    let reader = try SilentReader(path: String(redis.url.dropFirst("unix://".count)))
+    for _ in 0..<64 { reader.ask("XRANGE", queue.keys.reply("a"), "-", "+") }
+    let limit = Monotonic.now().advanced(milliseconds: 30_000)
+    while try await other.send("CLIENT", "LIST").text?.contains("cmd=xrange") == true {
+      try #require(Monotonic.now() < limit, "the reader is still there")
+      try await append(10)
+      let newest = try await other.send("XREVRANGE", queue.keys.reply("a"), "+", "-", "COUNT", "1")
+      #expect(newest[0]?[1]?.fields?["n"] == String(position.pieces))
+    }
+    #expect(
+      try await queue.settle([Settlement(id: "a", token: grant.token, state: .done, attempts: [])]) == [.ok])
+    reader.close()
+    for each in [client, other] { each.close() }
+    await redis.stop()
+  }
+}
+
+/// A client that asks and never reads.
+private struct SilentReader {
+  private let fd: Int32
+
+  struct Failed: Error {}
+
+  init(path: String) throws {
+    fd = socket(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0)
+    var address = sockaddr_un()
+    address.sun_family = sa_family_t(AF_UNIX)
+    withUnsafeMutableBytes(of: &address.sun_path) { $0.copyBytes(from: path.utf8.prefix($0.count - 1)) }
+    let code = withUnsafePointer(to: &address) { pointer in
+      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+        connect(fd, $0, socklen_t(MemoryLayout<sockaddr_un>.size))
+      }
+    }
+    guard code == 0 else { throw Failed() }
+  }
+
+  func ask(_ words: String...) {
+    let text = "*\(words.count)\r\n" + words.map { "$\($0.utf8.count)\r\n\($0)\r\n" }.joined()
+    _ = text.utf8.withContiguousStorageIfAvailable {
+      Glibc.send(fd, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+    }
+  }
+
+  func close() { Glibc.close(fd) }
 }

@@ -66,11 +66,12 @@ final class DemoView {
     }
     let isOver = record.map { report.nowMilliseconds >= $0.record.endMilliseconds } ?? false
     let isLast = periods.count == periodsExpected && period == periods.last
+    let hasResult = period.map { one in computed.map { $0 >= one } ?? false } ?? false
     return Moment(
       report: report, period: record, tokensPerSecond: rate(report),
       users: organics.users,
       rows: shown.values.sorted { $0.task < $1.task }, isPeriodOver: isOver && isLast,
-      hasWeights: isLast && period != nil && computed == period)
+      hasWeights: isLast && hasResult)
   }
 
   private func readLedger() async throws(RedisError) {
@@ -97,7 +98,8 @@ final class DemoView {
   }
 
   private func note(_ snapshot: PeriodSnapshot) {
-    guard !periods.contains(snapshot.id) else { return }
+    // Of several producers the one that did not close the last period may open another one.
+    guard periods.count < periodsExpected, !periods.contains(snapshot.id) else { return }
     periods.append(snapshot.id)
     for (index, task) in snapshot.tasks.enumerated() where task.weight > 0 {
       planned[snapshot.id, default: [:]][task.name] = snapshot.counts[index].reduce(0, +)

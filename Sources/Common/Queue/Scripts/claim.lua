@@ -38,12 +38,20 @@ if known[1] == request then
   return reply
 end
 
-local granted = {}
+local granted, leases = {}, {}
 local function grant(id, lease)
   local token = nonce .. '.' .. (#granted + 1)
   granted[#granted + 1] = id
-  redis.call('ZADD', lease_key, now + lease, id)
+  leases[#leases + 1] = now + lease
+  leases[#leases + 1] = id
   return token
+end
+
+-- The jobs of the lane's first places are leased, and leave it.
+local function take_first(lane, ids)
+  if #leases > 0 then redis.call('ZADD', lease_key, unpack(leases)) end
+  leases = {}
+  if #ids > 0 then redis.call('ZREMRANGEBYRANK', lane, 0, #ids - 1) end
 end
 
 local function claim_organics()
@@ -52,16 +60,16 @@ local function claim_organics()
   for _, id in ipairs(ids) do
     local hash = job_key(id)
     local job = try('HMGET', hash, 'state', 'task', 'deadline', 'stream') or {}
-    redis.call('ZREM', organic_key, id)
-    redis.call('ZREM', organic_deadline_key, id)
-    if job[1] == 'waiting' then
+    local attempt = job[1] == 'waiting' and try('HINCRBY', hash, 'attempt', 1)
+    if attempt then
       local token = grant(id, organic_lease)
-      local attempt = redis.call('HINCRBY', hash, 'attempt', 1)
       redis.call('HSET', hash, 'state', 'running', 'token', token, 'worker', worker,
         'fence', token .. ':0:0:0')
       add_grant(id, token, 'organic', job[2], attempt, job[3], job[4], try('GET', payload_key(id)))
     end
   end
+  take_first(organic_key, ids)
+  if #ids > 0 then redis.call('ZREM', organic_deadline_key, unpack(ids)) end
   if redis.call('EXISTS', organic_key) == 1 then redis.call('ZADD', wake_organic_key, 0, 'organic') end
 end
 
@@ -74,9 +82,8 @@ local function pace_allows(wanted)
   return math.min(wanted, math.floor(math.max(tokens, 0))), tokens, rate
 end
 
-local period_ends = {}
--- Why a due query is not to be sent; nil when it is.
-local function skip_reason(period, task, miner)
+local period_ends, reasons = {}, {}
+local function find_reason(period, task, miner)
   if period_ends[period] == nil then
     period_ends[period] = period_end(period)
   end
@@ -85,7 +92,14 @@ local function skip_reason(period, task, miner)
   local volume = redis.call('HMGET', volume_key(period), 'gone:' .. miner, 'test:' .. pair, 'used:' .. pair)
   if volume[1] then return 'deregistered' end
   if volume[2] and volume[3] and tonumber(volume[3]) >= tonumber(volume[2]) then return 'volume' end
-  return nil
+  return ''
+end
+
+-- Why a due query is not to be sent; '' when it is. Nothing that this script does changes the answer.
+local function skip_reason(period, task, miner)
+  local name = period .. ':' .. task .. ':' .. miner
+  if not reasons[name] then reasons[name] = find_reason(period, task, miner) end
+  return reasons[name]
 end
 
 local function claim_synthetics()
@@ -95,11 +109,10 @@ local function claim_synthetics()
   local ids = allowed > 0 and redis.call('ZRANGE', due_key, '-inf', now, 'BYSCORE', 'LIMIT', 0, allowed) or {}
   local spent = 0
   for _, id in ipairs(ids) do
-    redis.call('ZREM', due_key, id)
     local period, task, miner = parse_synthetic(id)
     if period then
       local reason = skip_reason(period, task, miner)
-      if reason then
+      if reason ~= '' then
         skip_query(id, period, reason)
       else
         local token, hash = grant(id, synthetic_lease), job_key(id)
@@ -118,6 +131,7 @@ local function claim_synthetics()
       redis.call('HINCRBY', counts_key, 'dead', 1)
     end
   end
+  take_first(due_key, ids)
   if tokens then redis.call('HSET', pace_key, 'tokens', tokens - spent, 'at', now) end
   local head = redis.call('ZRANGE', due_key, 0, 0, 'WITHSCORES')
   if head[2] then

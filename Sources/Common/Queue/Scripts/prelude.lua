@@ -81,10 +81,10 @@ local function period_end(period)
   return tonumber(redis.call('HGET', period_key(period), 'end') or '0')
 end
 
--- Counts a settled query. A late event must not bring back a record that expired: nothing would remove it.
-local function count_settled(period, field)
+-- Counts settled queries, one by default. A late event must not bring back a record that expired: nothing would remove it.
+local function count_settled(period, field, number)
   local key = period_key(period)
-  if redis.call('EXISTS', key) == 1 then redis.call('HINCRBY', key, field, 1) end
+  if redis.call('EXISTS', key) == 1 then redis.call('HINCRBY', key, field, number or 1) end
 end
 
 -- Settles a planned query that is not going to be sent. Needs the keys ledger and counts.
@@ -125,14 +125,14 @@ end
 
 -- Most fields of the usage record: three for each pair of account and task.
 local USAGE_MAX = 300000
--- Counts a request for an account. When there are too many accounts, new ones are counted together as '*'.
+-- Counts requests for an account, one by default, and their tokens. When there are too many accounts, new ones are counted together as '*'.
 -- Needs the key usage.
-local function count_usage(account, task, prompt_tokens, completion_tokens)
+local function count_usage(account, task, prompt_tokens, completion_tokens, requests)
   local name = (account or '') .. '|' .. (task or '') .. '|'
   if redis.call('HEXISTS', usage_key, name .. 'requests') == 0 and redis.call('HLEN', usage_key) >= USAGE_MAX then
     name = '*|' .. (task or '') .. '|'
   end
-  redis.call('HINCRBY', usage_key, name .. 'requests', 1)
+  redis.call('HINCRBY', usage_key, name .. 'requests', requests or 1)
   redis.call('HINCRBY', usage_key, name .. 'prompt_tokens', prompt_tokens)
   redis.call('HINCRBY', usage_key, name .. 'completion_tokens', completion_tokens)
 end

@@ -7,124 +7,187 @@
 -- KEYS lease, ledger, counts, checks, wake:check, usage
 -- ARGS 1 count of jobs (1…50), then for each job:
 --      id, token, new state (done | failed | interrupted), attempts, for each attempt a list
---      (count, field, value, …; of these period, task, miner and work are read here),
+--      (count, field, value, … in the ledger's order; of these period, task, miner and work are read here),
 --      a list for the sample (0, or: check id, task, hotkey, most waiting checks of the task, most bytes of
 --      all answers, answer bytes) and a list for the reply's last entry (0, or field, value, …)
 -- RETURNS one of 'ok', 'lost', 'cancelled' for each job
-local now = now_ms()
-local results = {}
+local call, now, results = redis.call, now_ms(), {}
+-- What the jobs of a call have in common is written once, at its end: leases that end, records and requests
+-- that go, and sums by period and by account.
+local leases, records, payloads, attempts_written, settled, used = {}, {}, {}, 0, {}, {}
 
-local function write_attempt(fields)
-  redis.call('XADD', ledger_key, '*', 'v', 1, 'type', 'attempt', unpack(fields))
-  redis.call('HINCRBY', counts_key, 'attempt', 1)
+-- Where a list stands in the arguments; the position moves behind it.
+local function take_range()
+  local count = take_int()
+  local range = {cursor + 1, cursor + count}
+  cursor = cursor + count
+  return range
 end
 
--- An attempt's fields as a table.
-local function named(fields)
-  local result = {}
-  for index = 1, #fields, 2 do result[fields[index]] = fields[index + 1] end
-  return result
+-- An attempt's list has its fields in the order of the ledger.
+local PERIOD, TASK, MINER, WORK = 5, 7, 9, 17
+local function take_attempt()
+  local range = take_range()
+  local first = range[1]
+  if ARGV[first + PERIOD - 1] ~= 'period' or ARGV[first + TASK - 1] ~= 'task'
+    or ARGV[first + MINER - 1] ~= 'miner' or ARGV[first + WORK - 1] ~= 'work' then
+    error('an attempt has other fields than the ledger')
+  end
+  return range
 end
 
-local function add_volume(attempt)
-  local work = tonumber(attempt.work)
-  if not work or work <= 0 or not attempt.miner then return end
-  local left, volume = redis.call('PTTL', period_key(attempt.period)), volume_key(attempt.period)
+local function write_attempt(...)
+  call('XADD', ledger_key, '*', 'v', 1, 'type', 'attempt', ...)
+  attempts_written = attempts_written + 1
+end
+
+local lives = {}
+local function add_volume(first)
+  local work = tonumber(ARGV[first + WORK])
+  if not work or work <= 0 then return end
+  local period = ARGV[first + PERIOD]
   -- Work of a period that is gone counts for nothing, and its record would stay for ever.
-  if left == -2 then return end
-  redis.call('HINCRBY', volume, 'used:' .. attempt.task .. ':' .. attempt.miner, work)
-  if left > 0 then redis.call('PEXPIRE', volume, left) end
+  if not lives[period] then lives[period] = call('PTTL', period_key(period)) end
+  if lives[period] == -2 then return end
+  local volume = volume_key(period)
+  call('HINCRBY', volume, 'used:' .. ARGV[first + TASK] .. ':' .. ARGV[first + MINER], work)
+  if lives[period] > 0 then call('PEXPIRE', volume, lives[period]) end
 end
 
-local function add_sample(sample, fields)
-  local id, task, hotkey = sample[1], sample[2], sample[3]
-  local waiting_max, bytes_max, answer = tonumber(sample[4]), tonumber(sample[5]), sample[6]
+local function add_sample(first, attempt)
+  local id, task, hotkey, answer = ARGV[first], ARGV[first + 1], ARGV[first + 2], ARGV[first + 5]
+  local waiting_max, bytes_max = tonumber(ARGV[first + 3]), tonumber(ARGV[first + 4])
   local lane = check_key(task)
-  local bytes = tonumber(redis.call('HGET', checks_key, 'bytes') or '0')
-  if redis.call('ZCARD', lane) >= waiting_max or bytes + #answer > bytes_max then
-    redis.call('HINCRBY', checks_key, 'dropped', 1)
+  local bytes = tonumber(call('HGET', checks_key, 'bytes') or '0')
+  if call('ZCARD', lane) >= waiting_max or bytes + #answer > bytes_max then
+    call('HINCRBY', checks_key, 'dropped', 1)
     return
   end
-  redis.call('SET', answer_key(id), answer)
-  redis.call('HINCRBY', checks_key, 'bytes', #answer)
-  redis.call('HINCRBY', checks_key, 'waiting:' .. task, 1)
-  redis.call('HSET', job_key(id), 'v', 1, 'kind', 'check', 'state', 'waiting', 'task', task, 'hotkey', hotkey,
-    'created', now, 'size', #answer, 'fields', cmsgpack.pack(fields))
-  redis.call('ZADD', lane, now, id)
-  redis.call('ZADD', wake_check_key, 0, 'check')
+  call('SET', answer_key(id), answer)
+  call('HINCRBY', checks_key, 'bytes', #answer)
+  call('HINCRBY', checks_key, 'waiting:' .. task, 1)
+  call('HSET', job_key(id), 'v', 1, 'kind', 'check', 'state', 'waiting', 'task', task, 'hotkey', hotkey,
+    'created', now, 'size', #answer, 'fields', cmsgpack.pack({unpack(ARGV, attempt[1], attempt[2])}))
+  call('ZADD', lane, now, id)
+  call('ZADD', wake_check_key, 0, 'check')
 end
 
 local function count(text) return math.floor(tonumber(text or '0') or 0) end
 
--- What a request used, for its account and for whoever asks where it stands.
-local function note_usage(hash, entry)
-  local job = redis.call('HMGET', hash, 'account', 'task')
-  local prompt_tokens, completion_tokens = count(entry.prompt_tokens), count(entry.completion_tokens)
-  redis.call('HSET', hash, 'status', entry.status or '', 'prompt_tokens', prompt_tokens,
-    'completion_tokens', completion_tokens)
-  count_usage(job[1], job[2], prompt_tokens, completion_tokens)
+-- The fields of a reply's last entry as a table.
+local function named(range)
+  local result = {}
+  for index = range[1], range[2], 2 do result[ARGV[index]] = ARGV[index + 1] end
+  return result
 end
 
-local function end_organic(id, hash, state, last, fence)
+-- Adds what a request used to its account's sums.
+local function add_usage(account, task, prompt_tokens, completion_tokens)
+  local name = (account or '') .. '|' .. (task or '')
+  local sum = used[name] or {account, task, 0, 0, 0}
+  used[name] = sum
+  sum[3], sum[4], sum[5] = sum[3] + 1, sum[4] + prompt_tokens, sum[5] + completion_tokens
+end
+
+-- `job` holds the record's state, token, kind, fence, account and task.
+local function end_organic(id, hash, state, last, job)
   local entry = named(last)
-  if not entry['end'] then
-    last[#last + 1] = 'end'
-    last[#last + 1] = state
+  local prompt_tokens, completion_tokens = count(entry.prompt_tokens), count(entry.completion_tokens)
+  call('HSET', hash, 'state', state, 'finished', now, 'bytes', reply_position(job[4]).bytes,
+    'status', entry.status or '', 'prompt_tokens', prompt_tokens, 'completion_tokens', completion_tokens)
+  call('HDEL', hash, 'token', 'worker', 'fence')
+  call('EXPIRE', hash, TOMBSTONE_SECONDS)
+  local reply = reply_key(id)
+  if entry['end'] then
+    call('XADD', reply, '*', unpack(ARGV, last[1], last[2]))
+  else
+    call('XADD', reply, '*', 'end', state, unpack(ARGV, last[1], last[2]))
   end
-  redis.call('HSET', hash, 'state', state, 'finished', now, 'bytes', reply_position(fence).bytes)
-  redis.call('HDEL', hash, 'token', 'worker', 'fence')
-  redis.call('EXPIRE', hash, TOMBSTONE_SECONDS)
-  redis.call('UNLINK', payload_key(id))
-  redis.call('XADD', reply_key(id), '*', unpack(last))
-  redis.call('EXPIRE', reply_key(id), TOMBSTONE_SECONDS)
-  note_usage(hash, entry)
+  call('EXPIRE', reply, TOMBSTONE_SECONDS)
+  payloads[#payloads + 1] = payload_key(id)
+  add_usage(job[5], job[6], prompt_tokens, completion_tokens)
 end
 
 -- The last attempt of a job that was cancelled says nothing about the miner, also when it was complete.
-local function neutral(fields)
+local function neutral(range)
+  local fields = {unpack(ARGV, range[1], range[2])}
   for index = 1, #fields, 2 do
     local name = fields[index]
     if name == 'outcome' then fields[index + 1] = 'cancelled' end
     if name == 'work' or name == 'units' then fields[index + 1] = 0 end
   end
+  return unpack(fields)
+end
+
+local function end_cancelled(hash, attempts, last, job)
+  call('HDEL', hash, 'token')
+  for index, range in ipairs(attempts) do
+    if index < #attempts then
+      write_attempt(unpack(ARGV, range[1], range[2]))
+    else
+      write_attempt(neutral(range))
+    end
+  end
+  if job[3] ~= 'organic' then return end
+  local entry = named(last)
+  local prompt_tokens, completion_tokens = count(entry.prompt_tokens), count(entry.completion_tokens)
+  call('HSET', hash, 'status', entry.status or '', 'prompt_tokens', prompt_tokens,
+    'completion_tokens', completion_tokens)
+  add_usage(job[5], job[6], prompt_tokens, completion_tokens)
 end
 
 local function settle_one(id, token, state, attempts, sample, last)
   local hash = job_key(id)
-  local job = redis.call('HMGET', hash, 'state', 'token', 'kind', 'fence')
+  local job = call('HMGET', hash, 'state', 'token', 'kind', 'fence', 'account', 'task')
   if job[2] ~= token then return 'lost' end
   if job[1] == 'cancelled' then
-    redis.call('HDEL', hash, 'token')
-    if #attempts > 0 then neutral(attempts[#attempts]) end
-    for _, fields in ipairs(attempts) do write_attempt(fields) end
-    if job[3] == 'organic' then note_usage(hash, named(last)) end
+    end_cancelled(hash, attempts, last, job)
     return 'cancelled'
   end
   local period = parse_synthetic(id)
   if job[1] ~= 'running' or (job[3] ~= 'organic' and not period) then return 'lost' end
-  for _, fields in ipairs(attempts) do
-    write_attempt(fields)
-    add_volume(named(fields))
+  for _, range in ipairs(attempts) do
+    write_attempt(unpack(ARGV, range[1], range[2]))
+    add_volume(range[1])
   end
-  redis.call('ZREM', lease_key, id)
-  if #sample > 0 then add_sample(sample, attempts[#attempts]) end
+  if sample[2] >= sample[1] then add_sample(sample[1], attempts[#attempts]) end
   if job[3] == 'organic' then
-    end_organic(id, hash, state, last, job[4])
+    end_organic(id, hash, state, last, job)
   else
-    redis.call('DEL', hash)
-    count_settled(period, state == 'done' and 'done' or 'failed')
+    records[#records + 1] = hash
+    local name = period .. (state == 'done' and ' done' or ' failed')
+    settled[name] = (settled[name] or 0) + 1
   end
+  leases[#leases + 1] = id
   return 'ok'
+end
+
+local function finish()
+  if #leases > 0 then call('ZREM', lease_key, unpack(leases)) end
+  if #records > 0 then call('DEL', unpack(records)) end
+  if #payloads > 0 then call('UNLINK', unpack(payloads)) end
+  if attempts_written > 0 then call('HINCRBY', counts_key, 'attempt', attempts_written) end
+  for name, number in pairs(settled) do
+    local period, field = string.match(name, '^(%S+) (%S+)$')
+    count_settled(period, field, number)
+  end
+  for _, sum in pairs(used) do count_usage(sum[1], sum[2], sum[4], sum[5], sum[3]) end
 end
 
 local jobs = {}
 for index = 1, math.min(take_int(), 50) do
   local job = {take(), take(), take(), {}}
-  for number = 1, math.min(take_int(), 100) do job[4][number] = take_list() end
-  job[5], job[6] = take_list(), take_list()
+  for number = 1, math.min(take_int(), 100) do job[4][number] = take_attempt() end
+  job[5], job[6] = take_range(), take_range()
   jobs[index] = job
 end
+local fault
 for index, job in ipairs(jobs) do
-  results[index] = settle_one(job[1], job[2], job[3], job[4], job[5], job[6])
+  -- A job whose record is damaged must not keep what others wrote from being finished.
+  local is_good, result = pcall(settle_one, job[1], job[2], job[3], job[4], job[5], job[6])
+  if not is_good then fault = result end
+  results[index] = is_good and result or 'lost'
 end
+finish()
+if fault then error(fault) end
 return results

@@ -14,6 +14,11 @@ enum Benchmarks {
     Entry(name: "organics", work: OrganicsBench.run),
     Entry(name: "idle-streams", work: IdleStreamsBench.run), Entry(name: "memory", work: MemoryBench.run),
     Entry(name: "fold", work: FoldBench.run),
+    Entry(name: "queue-drain", work: QueueDrainBench.run),
+    Entry(name: "queue-enqueue", work: QueueEnqueueBench.run),
+    Entry(name: "queue-latency", work: QueueLatencyBench.pushes),
+    Entry(name: "queue-delayed", work: QueueLatencyBench.delayed),
+    Entry(name: "start-up", work: StartUpBench.run),
   ]
 
   static let table = SettingsTable(

@@ -240,7 +240,7 @@ enum OrganicsBench {
 
 extension [Double] {
   /// The value below which this share of all lies; 0 of none.
-  fileprivate func quantile(_ share: Double) -> Double {
+  func quantile(_ share: Double) -> Double {
     guard !isEmpty else { return 0 }
     return sorted()[Swift.min(count - 1, Int(Double(count) * share))]
   }

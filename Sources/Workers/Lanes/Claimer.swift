@@ -6,7 +6,7 @@ import Common
 /// after a claim that took all there was room for, and every few seconds in any case, so that no lost
 /// marker can stop it.
 @IO
-final class Claimer {
+package final class Claimer {
   /// The longest time without a claim, ms.
   static let idleMilliseconds = 5_000
 
@@ -15,9 +15,9 @@ final class Claimer {
   private let clock: RedisClock
   private let leases: (organic: Int, synthetic: Int)
   /// Called with each job that was claimed.
-  var start: (Grant) -> Void = { _ in }
+  package var start: (Grant) -> Void = { _ in }
   /// Slots, taken when a job starts.
-  private(set) var slots: Slots
+  package private(set) var slots: Slots
   private var floor: SyntheticFloor
   private var request = 0
   private var poked = Signal()
@@ -28,11 +28,11 @@ final class Claimer {
   /// When the last claim was tried: what tells a live worker from one that hangs.
   private(set) var lastClaimAt = Monotonic.now()
   /// Called before each wait, with the lanes that should wake this worker.
-  var onIdle: (([Keys.Fixed]) async -> Void)?
+  package var onIdle: (([Keys.Fixed]) async -> Void)?
   /// Jobs claimed since the start.
   private(set) var claimedCount = 0
 
-  init(
+  package init(
     queue: JobQueue, worker: String, clock: RedisClock, slots: Slots, floor: SyntheticFloor,
     leases: (organic: Int, synthetic: Int)
   ) {
@@ -45,7 +45,7 @@ final class Claimer {
   }
 
   /// Claims until `stopped` fires.
-  func run(until stopped: Signal) async {
+  package func run(until stopped: Signal) async {
     let watch = stopped.onFire { self.poke() }
     defer { stopped.forget(watch) }
     while !stopped.isFired {
@@ -95,7 +95,7 @@ final class Claimer {
   }
 
   /// A job ended.
-  func free(_ kind: JobKind) {
+  package func free(_ kind: JobKind) {
     let wasFull = slots.organicRoom == 0 || slots.syntheticRoom == 0
     slots.free(isOrganic: kind == .organic)
     if wasFull {
@@ -105,7 +105,7 @@ final class Claimer {
   }
 
   /// The marker lanes that this worker can act on.
-  func lanes() -> [Keys.Fixed] {
+  package func lanes() -> [Keys.Fixed] {
     var lanes: [Keys.Fixed] = []
     if slots.organicRoom > 0 { lanes.append(.wakeOrganic) }
     if slots.syntheticRoom > 0 { lanes.append(.wakeDue) }
@@ -113,7 +113,7 @@ final class Claimer {
   }
 
   /// A marker arrived.
-  func handle(_ event: MarkerListener.Event) {
+  package func handle(_ event: MarkerListener.Event) {
     switch event {
     case .organic: poke()
     case .due(let at):

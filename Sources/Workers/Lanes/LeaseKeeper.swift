@@ -2,7 +2,7 @@ import Common
 
 /// The jobs that this worker holds, and the heartbeat that keeps their leases.
 @IO
-final class LeaseKeeper {
+package final class LeaseKeeper {
   /// Between two heartbeats, ms: a third of the shortest lease.
   let intervalMilliseconds: Int
   /// A worker whose heartbeat is older is dead.
@@ -21,7 +21,7 @@ final class LeaseKeeper {
   /// Name and value pairs of the worker's record.
   var record: () -> [String] = { [] }
 
-  init(queue: JobQueue, worker: String, clock: RedisClock, intervalMilliseconds: Int) {
+  package init(queue: JobQueue, worker: String, clock: RedisClock, intervalMilliseconds: Int) {
     self.queue = queue
     self.worker = worker
     self.clock = clock
@@ -32,12 +32,13 @@ final class LeaseKeeper {
   var count: Int { held.count }
 
   /// Begins to keep a job's lease. `onEnd` is called at most once, when the job is no longer ours.
-  func hold(id: String, token: String, leaseMilliseconds: Int, onEnd: @escaping (LeaseResult) -> Void) {
+  package func hold(id: String, token: String, leaseMilliseconds: Int, onEnd: @escaping (LeaseResult) -> Void)
+  {
     held[id] = Held(token: token, leaseMilliseconds: leaseMilliseconds, onEnd: onEnd)
   }
 
   /// The job ended by our doing.
-  func drop(id: String, token: String) {
+  package func drop(id: String, token: String) {
     if held[id]?.token == token { held[id] = nil }
   }
 
@@ -49,7 +50,7 @@ final class LeaseKeeper {
   }
 
   /// Beats until `stopped` fires.
-  func run(until stopped: Signal) async {
+  package func run(until stopped: Signal) async {
     while !stopped.isFired {
       await beat()
       await Pause.wait(milliseconds: intervalMilliseconds, orUntil: stopped)

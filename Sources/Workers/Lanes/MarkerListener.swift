@@ -3,9 +3,9 @@ import Common
 /// Listens, on a connection of its own, for the markers that say that work waits. A marker is never a job:
 /// one that is lost with a connection costs a little time, and nothing else.
 @IO
-final class MarkerListener {
+package final class MarkerListener {
   /// What a marker says.
-  enum Event {
+  package enum Event {
     /// An organic job waits.
     case organic
     /// A synthetic is due at this time (Unix ms, Redis's clock).
@@ -27,7 +27,7 @@ final class MarkerListener {
   /// The lanes of the command that is on its way.
   private var listening: [Keys.Fixed] = []
 
-  init(redis: RedisClient, keys: Keys, worker: String) {
+  package init(redis: RedisClient, keys: Keys, worker: String) {
     self.redis = redis
     self.keys = keys
     self.worker = worker
@@ -35,7 +35,7 @@ final class MarkerListener {
 
   /// Listens until `stopped` fires.
   /// - Parameter lanes: the marker keys that this worker can act on now.
-  func run(until stopped: Signal, lanes: () -> [Keys.Fixed], handle: (Event) -> Void) async {
+  package func run(until stopped: Signal, lanes: () -> [Keys.Fixed], handle: (Event) -> Void) async {
     while !stopped.isFired {
       do throws(RedisError) {
         listening = lanes()
@@ -49,7 +49,7 @@ final class MarkerListener {
 
   /// Makes sure that `lanes` are listened to: a command that waits for fewer is woken through this worker's
   /// own marker, on another connection.
-  func ensure(_ lanes: [Keys.Fixed], through other: RedisClient) async {
+  package func ensure(_ lanes: [Keys.Fixed], through other: RedisClient) async {
     guard lanes.contains(where: { !listening.contains($0) }) else { return }
     listening = lanes
     _ = try? await other.send("ZADD", keys.wakeWorker(worker), "0", "")

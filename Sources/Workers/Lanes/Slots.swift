@@ -2,9 +2,9 @@
 ///
 /// Of all slots some are for organics only, so that a user never waits behind synthetics that hold them
 /// all. Synthetics take what is left.
-struct Slots: Equatable {
+package struct Slots: Equatable {
   /// All slots.
-  let total: Int
+  package let total: Int
   /// Slots that synthetics never take.
   let reserved: Int
   /// Organics that run.
@@ -16,7 +16,7 @@ struct Slots: Equatable {
   static let reservedShareMin = 0.2
 
   /// Slots with at least a fifth, and at least one, for organics only.
-  init(total: Int, reservedShare: Double) {
+  package init(total: Int, reservedShare: Double) {
     precondition(total >= 1 && (0...1).contains(reservedShare))
     let share = max(reservedShare, Slots.reservedShareMin)
     self.total = total
@@ -24,11 +24,11 @@ struct Slots: Equatable {
   }
 
   /// Organics that may start now.
-  var organicRoom: Int { total - organics - synthetics }
+  package var organicRoom: Int { total - organics - synthetics }
   /// Synthetics that may start now.
-  var syntheticRoom: Int { max(0, min(total - reserved - synthetics, organicRoom)) }
+  package var syntheticRoom: Int { max(0, min(total - reserved - synthetics, organicRoom)) }
   /// Jobs that run.
-  var running: Int { organics + synthetics }
+  package var running: Int { organics + synthetics }
 
   /// A job starts.
   mutating func take(isOrganic: Bool) {

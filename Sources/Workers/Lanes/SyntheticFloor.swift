@@ -4,7 +4,7 @@ import Common
 /// users take all there is. Pure: each event brings its time.
 ///
 /// It only holds while synthetics are due: a slot is never kept free for nothing.
-struct SyntheticFloor: Equatable {
+package struct SyntheticFloor: Equatable {
   /// The least share of the jobs started within an hour that are synthetics, as long as any are due.
   let share: Double
 
@@ -19,7 +19,7 @@ struct SyntheticFloor: Equatable {
 
   private var spans: [Span] = []
 
-  init(share: Double) {
+  package init(share: Double) {
     precondition((0...1).contains(share))
     self.share = share
   }

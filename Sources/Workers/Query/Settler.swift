@@ -2,7 +2,7 @@ import Common
 
 /// Ends jobs in Redis: what one turn of the loop finished leaves in one call.
 @IO
-final class Settler {
+package final class Settler {
   /// Most jobs of one call.
   static let batchMax = 50
   /// Most calls on their way at once.
@@ -18,11 +18,11 @@ final class Settler {
   private var isFlushQueued = false
   private var calls = 0
 
-  init(queue: JobQueue) { self.queue = queue }
+  package init(queue: JobQueue) { self.queue = queue }
 
   /// Ends a job and waits until Redis took it. `lost` when the job is no longer ours, also when Redis could
   /// not be reached for so long that its lease ran out.
-  func settle(_ settlement: Settlement) async -> LeaseResult {
+  package func settle(_ settlement: Settlement) async -> LeaseResult {
     await withUnsafeContinuation { continuation in
       waiting.append(Waiting(settlement: settlement, continuation: continuation))
       queueFlush()

@@ -1,0 +1,93 @@
+import Common
+import Foundation
+
+/// From the push of a request to its handler, one every five milliseconds; and how late planned queries begin,
+/// by Redis's clock.
+@IO
+enum QueueLatencyBench {
+  private static let distanceMilliseconds = 5
+  private static let jobs = 1_000
+
+  static func pushes(_ lab: Lab) async throws -> [Row] {
+    let yard = try await QueueYard(lab)
+    let worker = BareWorker(lab, keys: yard.queue.keys, slots: 20)
+    var started: [String: Monotonic] = [:]
+    var milliseconds: [Double] = []
+    worker.onStart = { grant in
+      guard let start = started.removeValue(forKey: grant.id) else { return }
+      milliseconds.append(Double(Monotonic.now().nanoseconds - start.nanoseconds) / 1e6)
+    }
+    worker.start()
+    await EventLoop.shared.sleep(milliseconds: 300)
+    for number in 0..<jobs {
+      let id = "l\(number)"
+      started[id] = Monotonic.now()
+      _ = try await yard.queue.submit(id: id, task: QueueYard.task, payload: QueueYard.payload)
+      await EventLoop.shared.sleep(milliseconds: distanceMilliseconds)
+    }
+    try await yard.wait(seconds: 10, for: "all jobs") { milliseconds.count == jobs }
+    await worker.stop()
+    try await yard.end()
+    let anchor = "0.7 / 1.9 Sidekiq, 0.8 / 5.2 BullMQ, quoted"
+    return [
+      Row(
+        bench: "queue-latency", metric: "p50", value: milliseconds.quantile(0.5), unit: "ms",
+        aim: .atMost(0.3),
+        anchor: anchor),
+      Row(
+        bench: "queue-latency", metric: "p99", value: milliseconds.quantile(0.99), unit: "ms",
+        aim: .atMost(1),
+        anchor: anchor),
+    ]
+  }
+
+  static func delayed(_ lab: Lab) async throws -> [Row] {
+    let yard = try await QueueYard(lab)
+    let period = try await yard.openPeriod(planned: 2_000)
+    let first = try await yard.queue.nowMilliseconds() + 500
+    // One every five milliseconds for ten seconds.
+    let dues = (0..<2_000).map { first + $0 * 5 }
+    try await yard.schedule(period, dues)
+    let worker = BareWorker(lab, keys: yard.queue.keys, slots: 100)
+    let offset = try await clockOffset(yard)
+    var late: [Double] = []
+    worker.onStart = { grant in
+      guard let job = SyntheticJob(id: grant.id) else { return }
+      let now = Double(Monotonic.now().nanoseconds) / 1e6 + offset
+      late.append(now - Double(dues[job.number]))
+    }
+    worker.start()
+    try await yard.wait(seconds: 20, for: "all queries") { late.count == dues.count }
+    await worker.stop()
+    try await yard.end()
+    let anchor = "1.4 / 45 Celery (in the worker's memory), 46 / 98 BullMQ, quoted"
+    return [
+      Row(
+        bench: "queue-delayed", metric: "late_p50", value: late.quantile(0.5), unit: "ms", aim: .atMost(2),
+        anchor: anchor),
+      Row(
+        bench: "queue-delayed", metric: "late_p99", value: late.quantile(0.99), unit: "ms", aim: .atMost(10),
+        anchor: anchor),
+      // Redis's clock is read in whole milliseconds.
+      Row(
+        bench: "queue-delayed", metric: "earliest", value: late.min() ?? 0, unit: "ms", aim: .atLeast(-0.5)),
+    ]
+  }
+
+  /// What turns this process's monotonic clock into Redis's, in ms: of many readings the one that came back
+  /// soonest.
+  private static func clockOffset(_ yard: QueueYard) async throws -> Double {
+    var best = (trip: Double.infinity, offset: 0.0)
+    for _ in 0..<200 {
+      let before = Double(Monotonic.now().nanoseconds) / 1e6
+      guard let time = try await yard.lab.redis.send("TIME").elements, time.count == 2,
+        let seconds = time[0].int, let microseconds = time[1].int
+      else { throw BenchFailure("Redis does not tell the time") }
+      let trip = Double(Monotonic.now().nanoseconds) / 1e6 - before
+      if trip < best.trip {
+        best = (trip, Double(seconds) * 1000 + Double(microseconds) / 1000 - before - trip / 2)
+      }
+    }
+    return best.offset
+  }
+}

@@ -94,6 +94,8 @@ enum Demo {
     stack.ending.fire()
     await traffic.value
     await faulting.value
+    // Of several producers the one that did not close the last period may have opened another one.
+    await stack.rest()
     view.finish()
     let report = DemoReport(queue: queue, folder: stack.folder, periods: view.periods)
     return try await report.judge(faults.takeover, organics.users)

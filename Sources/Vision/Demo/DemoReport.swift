@@ -46,8 +46,7 @@ struct DemoReport {
     problems += try await replayProblems()
     problems += DemoReport.qualityProblems(result, ledger)
     problems += DemoReport.problems(lines)
-    // Of several producers the one that did not close the last period may open another one.
-    let fsck = try await Fsck(queue, isLive: true).run()
+    let fsck = try await Fsck(queue).run()
     problems += fsck.problems.map { "fsck: \($0)" }
     for problem in problems { print("PROBLEM \(problem)") }
     print(problems.isEmpty ? "all holds" : "\(problems.count) problems")

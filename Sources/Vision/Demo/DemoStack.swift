@@ -177,6 +177,17 @@ final class DemoStack {
 
   // MARK: stop
 
+  /// Ends the programs, so that the queue rests; Redis and what is simulated go on.
+  func rest() async {
+    let simulated = ["redis", "miners", "checking-server"]
+    let programs = children.filter { !simulated.contains($0.name) }.map(\.process)
+    for process in programs {
+      expectDeath(of: process)
+      process.signal(SIGTERM)
+    }
+    await end(programs, graceMilliseconds: 4_000)
+  }
+
   /// Ends every process, Redis last, within five seconds.
   func stop() async {
     guard !isStopping else { return }

@@ -108,7 +108,10 @@ public enum Simulator {
     let settings = context.settings
     let mode = FloodServer.Mode.stream(
       tokensPerSecond: settings.double("tokens-per-second"), count: settings.int("tokens"))
-    let server = try FloodServer(settings.bool("plain") ? .plain : mode, port: settings.int("port"))
+    let journal = try settings.stringIfSet("journal").map { try FloodJournal(path: $0) }
+    let server = try FloodServer(
+      settings.bool("plain") ? .plain : mode, port: settings.int("port"),
+      fault: settings.stringIfSet("fault").flatMap(FloodFault.init), journal: journal)
     try server.start()
     try announce(port: server.port, context)
     return { server.stop() }

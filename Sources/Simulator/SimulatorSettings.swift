@@ -94,5 +94,10 @@ enum SimulatorRole: String, CaseIterable {
       help: "How fast each stream runs; 0 sends all its tokens at once."),
     Setting(
       "plain", .boolean, default: "false", help: "Answers every request with the same 200 bytes of JSON."),
+    Setting(
+      "fault", .choice(FloodFault.allCases.map(\.rawValue)), help: "How every stream misbehaves."),
+    Setting(
+      "journal", .path,
+      help: "A file to whose end every request and its answer are written; tokens are numbered then."),
   ]
 }

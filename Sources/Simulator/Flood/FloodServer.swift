@@ -25,21 +25,27 @@ import Common
   var port: Int { server?.port ?? 0 }
 
   /// Binds to `port`; 0 lets the kernel choose. Throws ``ServerError``.
-  init(_ mode: Mode, port: Int) throws {
+  /// - Parameters:
+  ///   - fault: how its streams misbehave; nil for not at all.
+  ///   - journal: where requests and answers are noted; tokens are numbered then.
+  init(_ mode: Mode, port: Int, fault: FloodFault? = nil, journal: FloodJournal? = nil) throws {
     let plain = FloodServer.plainAnswer()
     let wheel = wheel
     switch mode {
     case .plain:
       server = try HTTPServer(port: port) { _, connection in connection.respondPrepared(plain) }
     case .stream(let rate, let count):
-      let chunks = PreparedChunks(count: min(count, FloodServer.tokensMax))
+      let chunks = PreparedChunks(count: min(count, FloodServer.tokensMax), areNumbered: journal != nil)
       let schedule = TokenSchedule(firstMilliseconds: 0, tokensPerSecond: rate, count: chunks.count)
       var streams = 0
       server = try HTTPServer(port: port) { request, connection in
         guard request.method == "POST" else { return connection.respondPrepared(plain) }
+        if fault == .http500 { return connection.respond(status: 500, body: Array("{}".utf8)) }
         streams += 1
         let phase = FloodServer.phaseMilliseconds(ofStream: streams, tokensPerSecond: rate)
-        FloodStream(chunks, schedule, phase, on: connection).begin(on: wheel)
+        let stream = FloodStream(chunks, schedule, phase, fault: fault, on: connection)
+        if let journal { stream.note(in: journal, seed: FloodJournal.seed(of: request.body)) }
+        stream.begin(on: wheel)
       }
     }
   }
@@ -66,66 +72,5 @@ import Common
     let body = start + String(repeating: "x", count: plainLength - start.utf8.count - 2) + "\"}"
     let head = "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: \(plainLength)\r\n\r\n"
     return Array((head + body).utf8)
-  }
-}
-
-/// Equal HTTP chunks one after the other, each with one event of one token, so that any number of them
-/// is one slice.
-struct PreparedChunks {
-  let count: Int
-  private let length: Int
-  private let bytes: [UInt8]
-
-  init(count: Int) {
-    var event: [UInt8] = []
-    let format = ChunkFormat(id: "chatcmpl-flood", model: "flood", isChat: true)
-    format.append(SampledToken(index: 0, logprobThousandths: -20), to: &event)
-    let chunk = Array("\(String(event.count, radix: 16))\r\n".utf8) + event + [13, 10]
-    self.count = count
-    length = chunk.count
-    bytes = Array(repeatElement(chunk, count: count).joined())
-  }
-
-  /// The bytes of `number` chunks.
-  func chunks(_ number: Int) -> ArraySlice<UInt8> { bytes[..<(number * length)] }
-}
-
-/// One answer of a flood.
-@IO private final class FloodStream: TickTarget {
-  private static let end = [UInt8]("data: [DONE]\n\n".utf8)
-
-  private let chunks: PreparedChunks
-  private let schedule: TokenSchedule
-  private let connection: HTTPConnection
-  private let started: Monotonic
-  private var sent = 0
-
-  init(
-    _ chunks: PreparedChunks, _ schedule: TokenSchedule, _ phaseMilliseconds: Int,
-    on connection: HTTPConnection
-  ) {
-    started = Monotonic.now().advanced(milliseconds: -phaseMilliseconds)
-    self.chunks = chunks
-    self.schedule = schedule
-    self.connection = connection
-  }
-
-  func begin(on wheel: TickWheel) {
-    connection.beginStream()
-    if let next = tick(now: Monotonic.now()) { wheel.add(self, at: next) }
-  }
-
-  func tick(now: Monotonic) -> Monotonic? {
-    guard connection.isOpen else { return nil }
-    let due = schedule.due(after: now.milliseconds(since: started))
-    connection.sendPrepared(chunks.chunks(due - sent))
-    sent = due
-    guard connection.isOpen else { return nil }
-    guard sent == schedule.count else {
-      return started.advanced(milliseconds: schedule.milliseconds(ofToken: sent))
-    }
-    connection.sendChunk(FloodStream.end)
-    connection.endStream()
-    return nil
   }
 }

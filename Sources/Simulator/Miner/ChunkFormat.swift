@@ -24,11 +24,16 @@ struct ChunkFormat {
 
   /// Appends the event of one token.
   func append(_ token: SampledToken, to bytes: inout [UInt8]) {
-    let text = Vocabulary.escaped[token.index]
+    append(
+      text: Vocabulary.escaped[token.index], logprobThousandths: token.logprobThousandths, to: &bytes)
+  }
+
+  /// Appends the event of a token with a text of one's own, escaped as JSON wants it.
+  func append(text: [UInt8], logprobThousandths: Int, to bytes: inout [UInt8]) {
     bytes += beforeContent
     bytes += text
     bytes += betweenContentAndLogprobs
-    appendLogprobs(text, thousandths: token.logprobThousandths, to: &bytes)
+    appendLogprobs(text, thousandths: logprobThousandths, to: &bytes)
     bytes += ChunkFormat.afterChoice
   }
 

@@ -4,7 +4,7 @@ import Glibc
 /// One client's connection: reads requests one after the other and writes their answers.
 ///
 /// An answer is either whole (``respond(status:contentType:headers:body:declaring:closing:)``,
-/// ``respondPrepared(_:)``) or a stream of chunks (``beginStream(contentType:)``, ``sendChunk(_:)``,
+/// ``respondPrepared(_:)``) or a stream of chunks (``beginStream(contentType:contentEncoding:)``, ``sendChunk(_:)``,
 /// ``endStream()``). ``abandon()`` breaks off either.
 @IO final class HTTPConnection: ReadinessHandler {
   private enum Phase {
@@ -131,8 +131,11 @@ import Glibc
   }
 
   /// Writes the head of a chunked answer with status 200.
-  func beginStream(contentType: String = "text/event-stream; charset=utf-8") {
+  func beginStream(
+    contentType: String = "text/event-stream; charset=utf-8", contentEncoding: String? = nil
+  ) {
     var text = "HTTP/1.1 200 OK\r\ncontent-type: \(contentType)\r\ntransfer-encoding: chunked\r\n"
+    if let contentEncoding { text += "content-encoding: \(contentEncoding)\r\n" }
     if !keepsAlive { text += "connection: close\r\n" }
     write(Array((text + "\r\n").utf8))
   }
@@ -232,6 +235,13 @@ import Glibc
     waitsForRoom = waits
     let events = waits ? EventLoop.readable | EventLoop.writable : EventLoop.readable
     EventLoop.shared.modify(registration, events: events)
+  }
+
+  /// Closes at once with a reset instead of an end.
+  func reset() {
+    var option = linger(l_onoff: 1, l_linger: 0)
+    setsockopt(fd, SOL_SOCKET, SO_LINGER, &option, socklen_t(MemoryLayout<linger>.size))
+    clientLeft()
   }
 
   private func clientLeft() {

@@ -27,6 +27,7 @@ public final class WorkerService {
   private let queries: Bool
   private let finished = Signal()
   private let started = Monotonic.now()
+  private var connectedAt = Monotonic.now()
 
   /// A worker with the given settings.
   /// - Throws: `SettingsError` or `RedisError` when a setting cannot be used.
@@ -54,7 +55,9 @@ public final class WorkerService {
       intervalMilliseconds: (allLeases.min() ?? 0) / 3)
     snapshots = SnapshotCache(queue: queue)
     room = CheckRoom(queue: queue, bytesMax: settings.int("check-bytes-max"))
-    recoverer = Recoverer(queue: queue, graceMilliseconds: allLeases.max() ?? 0)
+    // Whoever lives has reconnected and renewed by then.
+    let renewal = RedisClient.reconnectMaxMilliseconds + 2 * keeper.intervalMilliseconds
+    recoverer = Recoverer(queue: queue, graceMilliseconds: renewal)
     listener = MarkerListener(redis: markersRedis, keys: keys, worker: worker)
     var tuning = RouterTuning()
     tuning.hedgeShare = settings.double("hedge-share")
@@ -78,6 +81,14 @@ public final class WorkerService {
       limits: CheckService.limits(settings), leaseMilliseconds: settings.int("check-lease-ms"),
       timeoutMilliseconds: settings.int("check-timeout-ms"))
     checks = servers.isEmpty ? nil : CheckService(servers: servers, parts: parts)
+    claimsRedis.onChange = { [weak self] isConnected in
+      guard let self, isConnected else { return }
+      connectedAt = Monotonic.now()
+      recoverer.reconnected()
+    }
+    context.isHealthy = { [weak self] in
+      self.map { $0.claimAgeMilliseconds <= WorkerService.claimAgeMaxMilliseconds } ?? true
+    }
     claimer.start = { [weak self] grant in self?.start(grant) }
     keeper.record = { [weak self] in self?.record() ?? [] }
     claimer.onIdle = { [weak self] _ in await self?.listen() }
@@ -180,17 +191,42 @@ public final class WorkerService {
     await Pause.wait(milliseconds: 5_000, orUntil: done)
   }
 
-  /// Once a second: which period is current, and which answers would be taken for checking.
+  /// How often an idle worker looks for another period, ms. One that is over is noticed at once.
+  private static let idleRefreshMilliseconds = 10_000
+
+  /// Once a second: which period is current, and which answers would be taken for checking. Rarely when
+  /// nothing runs.
   private func refresh() async {
+    var lastAt: Monotonic?
     while !finished.isFired {
+      let now = Monotonic.now()
+      let isIdle = queries && claimer.slots.running == 0 && snapshots.current != nil
+      if isIdle, let lastAt, now.milliseconds(since: lastAt) < WorkerService.idleRefreshMilliseconds {
+        await Pause.wait(milliseconds: 1_000, orUntil: finished)
+        continue
+      }
+      lastAt = now
       do throws(RedisError) {
         try await snapshots.refreshCurrent(nowMilliseconds: clock.nowMilliseconds)
-        try await room.refresh()
+        if !isIdle { try await room.refresh() }
       } catch {
         context.log.warning("refresh failed", ["error": LoggedError(error)])
       }
       await Pause.wait(milliseconds: 1_000, orUntil: finished)
     }
+  }
+
+  /// Longest time without a try to claim before a worker counts as hanging, ms.
+  static let claimAgeMaxMilliseconds = 15_000
+
+  /// How long ago this worker last tried to claim, ms. Connecting to Redis again and again is trying.
+  private var claimAgeMilliseconds: Int {
+    guard claimsRedis.isConnected else { return 0 }
+    let now = Monotonic.now()
+    let ages =
+      (queries ? [now.milliseconds(since: claimer.lastClaimAt)] : [])
+      + (checks.map { [$0.claimAgeMilliseconds(at: now)] } ?? [])
+    return min(ages.max() ?? 0, now.milliseconds(since: connectedAt))
   }
 
   private func record() -> [String] {
@@ -202,7 +238,7 @@ public final class WorkerService {
       "organics", String(claimer.slots.organics), "synthetics", String(claimer.slots.synthetics),
       "attempts", String(figures.attempts), "tokens", String(figures.tokens),
       "miners_out", String(routing.outCount),
-      "claim_age_ms", String(Monotonic.now().milliseconds(since: claimer.lastClaimAt)),
+      "claim_age_ms", String(claimAgeMilliseconds),
       "up_ms", String(Monotonic.now().milliseconds(since: started)),
     ] + (checks?.record() ?? [])
   }

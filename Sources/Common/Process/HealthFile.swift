@@ -1,6 +1,6 @@
 import Glibc
 
-/// A sign of life: a file whose age says when the loop last turned.
+/// A sign of life: a file whose age says when the loop last turned and the program did its work.
 @IO
 final class HealthFile {
   /// How often the file is touched.
@@ -8,13 +8,23 @@ final class HealthFile {
 
   private let path: String
   private let log: Log
+  private let isHealthy: @IO () -> Bool
+  private var wasHealthy = true
   private var timer: LoopTimer?
 
-  /// Touches the file now and at every interval until ``remove()``.
-  init(path: String, log: Log) {
+  /// Touches the file now and at every interval until ``remove()``, as long as the program is healthy.
+  init(path: String, log: Log, isHealthy: @escaping @IO () -> Bool) {
     self.path = path
     self.log = log
-    touch()
+    self.isHealthy = isHealthy
+    beat()
+  }
+
+  private func beat() {
+    let isHealthy = isHealthy()
+    if isHealthy { touch() } else if wasHealthy { log.error("unhealthy: the health file is left to age") }
+    wasHealthy = isHealthy
+    timer = EventLoop.shared.after(milliseconds: Self.intervalMilliseconds) { [weak self] in self?.beat() }
   }
 
   private func touch() {
@@ -23,7 +33,6 @@ final class HealthFile {
       log.warning("cannot touch the health file", ["path": path, "reason": String(cString: strerror(errno))])
     }
     if fd >= 0 { close(fd) }
-    timer = EventLoop.shared.after(milliseconds: Self.intervalMilliseconds) { [weak self] in self?.touch() }
   }
 
   /// Stops and takes the file away.

@@ -12,6 +12,9 @@ public final class ServiceContext {
   public nonisolated let stopping = Signal()
   /// Called at SIGHUP; without it SIGHUP does nothing.
   public var onHangup: (@IO () -> Void)?
+  /// Whether the program does its work, asked before each touch of the health file; without it a loop that
+  /// turns is healthy.
+  public var isHealthy: (@IO () -> Bool)?
 
   nonisolated init(settings: Settings, log: Log) {
     self.settings = settings
@@ -76,7 +79,7 @@ public enum Service {
     let signals = SignalSource([SIGTERM, SIGINT, SIGHUP]) { signal in handle(signal, context) }
     defer { signals.close() }
     let health = context.settings.known["health-file"].flatMap { context.settings.stringIfSet($0.name) }
-    let pulse = health.map { HealthFile(path: $0, log: context.log) }
+    let pulse = health.map { HealthFile(path: $0, log: context.log) { context.isHealthy?() ?? true } }
     defer { pulse?.remove() }
     do {
       return try await work(context)

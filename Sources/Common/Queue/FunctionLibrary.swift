@@ -13,7 +13,7 @@ public enum FunctionLibrary {
 
   /// Scripts that are published, with the flags and the description of their functions.
   private static let published: [(script: Script, flags: String, about: String)] = [
-    (.submit, "", "Push a request: id, task, payload, then name and value pairs."),
+    (.submit, "'allow-oom'", "Push a request: id, task, payload, then name and value pairs."),
     (.cancel, "'allow-oom'", "End a request at the user's wish: id."),
     (.status, "'no-writes', 'allow-stale'", "Where a request stands: id."),
   ]
@@ -42,6 +42,11 @@ public enum FunctionLibrary {
       guard let known = try await code(on: redis) else { throw error }
       return known == source ? .present : .differs
     }
+  }
+
+  /// Whether a library of this name is there, whatever its code.
+  @IO public static func isPublished(on redis: RedisClient) async throws(RedisError) -> Bool {
+    try await redis.send("FUNCTION", "LIST", "LIBRARYNAME", name).elements?.isEmpty == false
   }
 
   @IO private static func code(on redis: RedisClient) async throws(RedisError) -> String? {

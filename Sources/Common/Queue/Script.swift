@@ -41,11 +41,11 @@ public enum Script: String, CaseIterable, Sendable {
     }
   }
 
-  /// Whether the script takes new work in. Only these are refused when Redis's memory is full; what makes
-  /// progress never is.
+  /// Whether Redis itself refuses the script when its memory is full. What makes progress never is, and
+  /// `submit` refuses by itself, sooner and with a reason.
   var isIntake: Bool {
     switch self {
-    case .submit, .openPeriod, .schedule: return true
+    case .openPeriod, .schedule: return true
     default: return false
     }
   }

@@ -14,7 +14,7 @@ struct ReconnectMachine {
   private enum State {
     case idle
     case connecting(failures: Int)
-    case ready
+    case ready(since: Monotonic, failures: Int)
     case closed
   }
 
@@ -22,6 +22,11 @@ struct ReconnectMachine {
   static let backoffFirstMilliseconds = 50
   /// The longest range that a wait is drawn from.
   static let backoffMaxMilliseconds = 5_000
+  /// A connection that ended sooner did not really succeed: whoever cuts one after the other is not answered
+  /// with a storm of new ones.
+  static let steadyMilliseconds = 1_000
+  /// The longest range after connections that stood, but not for long.
+  static let backoffUnsteadyMilliseconds = 2_500
 
   private var state = State.idle
   private let backoffMaxMilliseconds: Int
@@ -52,17 +57,22 @@ struct ReconnectMachine {
   }
 
   /// An attempt succeeded.
-  mutating func succeeded() {
-    if case .connecting = state { state = .ready }
+  mutating func succeeded(now: Monotonic) {
+    if case .connecting(let failures) = state { state = .ready(since: now, failures: failures) }
   }
 
   /// The connection ended. The first attempt to replace it waits, too, so that a server which accepts
   /// and closes at once is not hammered.
   mutating func ended(now: Monotonic, uniform: Double) -> Action {
     switch state {
-    case .ready:
-      state = .connecting(failures: 0)
-      return failed(now: now, uniform: uniform)
+    case .ready(let since, let failures):
+      let isSteady = now.milliseconds(since: since) >= ReconnectMachine.steadyMilliseconds
+      let next = isSteady ? 0 : failures
+      state = .connecting(failures: next + 1)
+      let range = min(
+        ReconnectMachine.backoffRangeMilliseconds(failures: next), backoffMaxMilliseconds,
+        ReconnectMachine.backoffUnsteadyMilliseconds)
+      return .connect(at: now.advanced(milliseconds: Int(Double(range) * uniform)))
     case .idle, .connecting, .closed: return .none
     }
   }

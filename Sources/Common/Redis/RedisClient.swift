@@ -19,6 +19,9 @@ public final class RedisClient {
     public init(name: String) { self.name = name }
   }
 
+  /// The longest wait before an attempt to reconnect, in milliseconds.
+  public nonisolated static let reconnectMaxMilliseconds = ReconnectMachine.backoffMaxMilliseconds
+
   private let address: RedisAddress
   private let options: Options
   private var sentinel: RedisSentinel?
@@ -140,7 +143,7 @@ public final class RedisClient {
       self.onChange?(false)
       self.perform(self.machine.ended(now: Monotonic.now(), uniform: self.random.uniform()))
     }
-    machine.succeeded()
+    machine.succeeded(now: Monotonic.now())
     connection = fresh
     connectionCount += 1
     onChange?(true)

@@ -48,6 +48,8 @@ public struct Keys: Sendable, Equatable {
     case tasks
     /// What the door takes at most: waiting requests, bytes of a payload.
     case limits
+    /// A random mark that stays as long as the data does: without it Redis was emptied.
+    case born
     /// Set while a recovery pass is too recent for another.
     case recovering
     /// The aggregator's state and how far it read.

@@ -129,6 +129,10 @@ public final class ProducerService {
       guard role.isHeld, !Task.isCancelled else { continue }
       // What fails here fails in the next pass too, which tells.
       _ = try? await role.renew()
+      // Somebody may have flushed what was published at the start.
+      if (try? await FunctionLibrary.isPublished(on: queue.redis)) == false {
+        await GatewayDoor.open(queue.redis, log: log)
+      }
     }
   }
 

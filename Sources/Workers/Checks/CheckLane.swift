@@ -40,6 +40,9 @@ final class CheckLane {
   private var poked = Signal()
   /// Whether it waits for answers.
   private(set) var isIdle = false
+  private var lastTurnAt = Monotonic.now()
+  /// Whether it leaves a server alone for a while.
+  private var isBackingOff = false
   private(set) var figures = CheckFigures()
   /// Called before each wait for answers.
   var onIdle: () async -> Void = {}
@@ -56,6 +59,11 @@ final class CheckLane {
 
   /// Whether the server is this lane's to use.
   var isHolder: Bool { role.isHeld }
+
+  /// How long ago it last looked for answers, ms; 0 while it has one checked or must leave its server alone.
+  func claimAgeMilliseconds(at now: Monotonic) -> Int {
+    current != nil || isBackingOff ? 0 : now.milliseconds(since: lastTurnAt)
+  }
 
   /// Looks for answers now, if it waits.
   func poke() { poked.fire() }
@@ -78,6 +86,7 @@ final class CheckLane {
     }
     while !stopped.isFired {
       poked = Signal()
+      lastTurnAt = Monotonic.now()
       switch await turn(until: stopped) {
       case .next: continue
       case .idle:
@@ -85,7 +94,10 @@ final class CheckLane {
         await onIdle()
         if !stopped.isFired { await Pause.wait(milliseconds: CheckLane.idleMilliseconds, orUntil: poked) }
         isIdle = false
-      case .backOff(let milliseconds): await Pause.wait(milliseconds: milliseconds, orUntil: stopped)
+      case .backOff(let milliseconds):
+        isBackingOff = true
+        await Pause.wait(milliseconds: milliseconds, orUntil: stopped)
+        isBackingOff = false
       }
     }
     stopped.forget(watch)

@@ -81,6 +81,11 @@ final class CheckService {
     await Pause.wait(milliseconds: CheckService.handingBackMilliseconds, orUntil: ended)
   }
 
+  /// How long ago the lane that looked least recently did so, ms.
+  func claimAgeMilliseconds(at now: Monotonic) -> Int {
+    lanes.map { $0.claimAgeMilliseconds(at: now) }.max() ?? 0
+  }
+
   /// Name and value pairs for the worker's record.
   func record() -> [String] {
     func sum(_ value: (CheckFigures) -> Int) -> String { String(lanes.reduce(0) { $0 + value($1.figures) }) }

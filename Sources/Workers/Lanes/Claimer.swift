@@ -25,7 +25,7 @@ package final class Claimer {
   private var mayHaveMore = true
   /// When the next synthetic is due, Unix ms.
   private var nextDue: Int?
-  /// When the last claim was tried: what tells a live worker from one that hangs.
+  /// When the last claim was tried, or was not for lack of room: what tells a live worker from one that hangs.
   private(set) var lastClaimAt = Monotonic.now()
   /// Called before each wait, with the lanes that should wake this worker.
   package var onIdle: (([Keys.Fixed]) async -> Void)?
@@ -51,7 +51,7 @@ package final class Claimer {
     while !stopped.isFired {
       poked = Signal()
       do throws(RedisError) {
-        if slots.organicRoom > 0 { try await claim() }
+        if slots.organicRoom > 0 { try await claim() } else { lastClaimAt = Monotonic.now() }
       } catch {
         Log.shared.warning("claim failed", ["error": LoggedError(error)])
         await Pause.wait(milliseconds: 200, orUntil: stopped)

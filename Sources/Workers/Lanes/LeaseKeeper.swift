@@ -7,6 +7,8 @@ package final class LeaseKeeper {
   let intervalMilliseconds: Int
   /// A worker whose heartbeat is older is dead.
   static let lifeMilliseconds = 10_000
+  /// Between two heartbeats of a worker that holds nothing, ms.
+  static let idleMilliseconds = 5_000
 
   private struct Held {
     let token: String
@@ -18,6 +20,7 @@ package final class LeaseKeeper {
   private let worker: String
   private let clock: RedisClock
   private var held: [String: Held] = [:]
+  private var lastBeatAt: Monotonic?
   /// Name and value pairs of the worker's record.
   var record: () -> [String] = { [] }
 
@@ -52,13 +55,16 @@ package final class LeaseKeeper {
   /// Beats until `stopped` fires.
   package func run(until stopped: Signal) async {
     while !stopped.isFired {
-      await beat()
+      let isRecent =
+        lastBeatAt.map { Monotonic.now().milliseconds(since: $0) < LeaseKeeper.idleMilliseconds } ?? false
+      if !held.isEmpty || !isRecent { await beat() }
       await Pause.wait(milliseconds: intervalMilliseconds, orUntil: stopped)
     }
   }
 
   /// One heartbeat for all jobs, 200 in a call.
   func beat() async {
+    lastBeatAt = Monotonic.now()
     var rest = held.map { (id: $0.key, token: $0.value.token, leaseMilliseconds: $0.value.leaseMilliseconds) }
     repeat {
       let batch = Array(rest.prefix(200))

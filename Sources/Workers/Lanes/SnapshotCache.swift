@@ -67,7 +67,15 @@ final class SnapshotCache {
     while periods.count > SnapshotCache.periodsMax, let first = periods.keys.min() { periods[first] = nil }
   }
 
-  /// Looks for the latest period that has begun. Called about once a second.
+  /// The period whose roster organics use now: looked for anew when the one that is known is over.
+  func currentPeriod(nowMilliseconds: Int) async -> LoadedPeriod? {
+    if current.map({ $0.snapshot.endMilliseconds <= nowMilliseconds }) ?? true {
+      try? await refreshCurrent(nowMilliseconds: nowMilliseconds)
+    }
+    return current
+  }
+
+  /// Looks for the latest period that has begun.
   func refreshCurrent(nowMilliseconds: Int) async throws(RedisError) {
     let open = try await queue.openPeriods()
     let begun = open.filter { $0.startSeconds * 1000 <= nowMilliseconds }

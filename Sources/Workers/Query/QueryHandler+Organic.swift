@@ -19,7 +19,7 @@ extension QueryHandler {
   /// Serves a user's request: from the best miner, and from another one when a miner fails before its first
   /// content. After it, the text is never begun again.
   func handleOrganic(_ grant: Grant) async {
-    switch admit(grant) {
+    switch await admit(grant) {
     case .serve(let serving): await serve(grant, serving)
     case .refuse(let status, let problem): await refuse(grant, status: status, problem)
     case .later:
@@ -29,8 +29,9 @@ extension QueryHandler {
     }
   }
 
-  private func admit(_ grant: Grant) -> Admission {
-    guard let period = parts.snapshots.current else { return .later }
+  private func admit(_ grant: Grant) async -> Admission {
+    let now = parts.clock.nowMilliseconds
+    guard let period = await parts.snapshots.currentPeriod(nowMilliseconds: now) else { return .later }
     guard let index = period.taskIndex(grant.task), period.snapshot.tasks[index].weight > 0 else {
       return .refuse(status: 404, problem: "the task \(grant.task) is not served in this period")
     }

@@ -6,6 +6,10 @@ import Common
 final class MinerRouting {
   /// Between two exchanges, ms.
   static let intervalMilliseconds = 1_000
+  /// After so long without an attempt this worker has nothing to tell, ms, and asks rarely.
+  static let idleMilliseconds = 60_000
+  /// Between two exchanges of an idle worker, ms.
+  static let idleIntervalMilliseconds = 30_000
   /// How long a report is read, ms: three lost exchanges are no news.
   static let lifeMilliseconds = 4_000
   /// Between two looks at the volumes of the period that were used, ms.
@@ -29,6 +33,8 @@ final class MinerRouting {
   private var volumes: (used: [String: [Int: Int]], gone: Set<Int>) = ([:], [])
   private var volumesPeriod: PeriodID?
   private var volumesAt: Monotonic?
+  private var lastAttemptAt: Monotonic?
+  private var lastExchangeAt: Monotonic?
 
   init(queue: JobQueue, worker: String, snapshots: SnapshotCache, tuning: RouterTuning = RouterTuning()) {
     self.queue = queue
@@ -87,6 +93,7 @@ final class MinerRouting {
 
   /// An attempt begins.
   func began(_ run: AttemptRun, task: String, hotkey: String) {
+    lastAttemptAt = Monotonic.now()
     underWay[ObjectIdentifier(run)] = UnderWay(task: task, hotkey: hotkey, run: run)
     router.began(task: task, hotkey: hotkey)
   }
@@ -130,16 +137,25 @@ final class MinerRouting {
   /// Exchanges until `stopped` fires; then takes this worker's reports back.
   func run(until stopped: Signal) async {
     while !stopped.isFired {
-      await exchange()
+      if isDue(at: Monotonic.now()) { await exchange() }
       await Pause.wait(milliseconds: MinerRouting.intervalMilliseconds, orUntil: stopped)
     }
     await exchange(leaving: true)
+  }
+
+  /// Whether something may have changed since the last exchange.
+  private func isDue(at now: Monotonic) -> Bool {
+    guard let lastExchangeAt, underWay.isEmpty else { return true }
+    let isIdle =
+      lastAttemptAt.map { now.milliseconds(since: $0) >= MinerRouting.idleMilliseconds } ?? true
+    return !isIdle || now.milliseconds(since: lastExchangeAt) >= MinerRouting.idleIntervalMilliseconds
   }
 
   /// One exchange. Without Redis each worker goes by what it knows itself.
   func exchange(leaving: Bool = false) async {
     guard let period = snapshots.current else { return }
     let now = Monotonic.now()
+    lastExchangeAt = now
     observe(at: now)
     let tasks = period.snapshot.tasks.prefix(100).map(\.name)
     var notices: [RouteNotice] = []

@@ -99,9 +99,26 @@ struct RedisClientTests {
       let range = min(5_000, 50 << failures)
       #expect(machine.failed(now: now, uniform: 0.5) == .connect(at: now.advanced(milliseconds: range / 2)))
     }
-    machine.succeeded()
+    machine.succeeded(now: now)
     #expect(machine.ended(now: now, uniform: 0) == .connect(at: now))
     machine.close()
     #expect(machine.failed(now: now, uniform: 0) == .none)
+  }
+
+  @Test(
+    "connections that are cut one after the other are replaced more and more slowly, a steady one at once")
+  func unsteady() {
+    var machine = ReconnectMachine()
+    var now = Monotonic(nanoseconds: 0)
+    #expect(machine.wanted(now: now) == .connect(at: now))
+    func cut(after milliseconds: Int) -> ReconnectMachine.Action {
+      machine.succeeded(now: now)
+      now = now.advanced(milliseconds: milliseconds)
+      return machine.ended(now: now, uniform: 0.5)
+    }
+    for range in [50, 100, 200, 400, 800, 1_600, 2_500, 2_500] {
+      #expect(cut(after: 200) == .connect(at: now.advanced(milliseconds: range / 2)))
+    }
+    #expect(cut(after: 1_000) == .connect(at: now.advanced(milliseconds: 25)))
   }
 }

@@ -38,6 +38,8 @@ let package = Package(
     .executable(name: "vision-aggregator", targets: ["vision-aggregator"]),
     .executable(name: "vision-simulator", targets: ["vision-simulator"]),
     .executable(name: "vision", targets: ["vision"]),
+    // Preloaded by scripts/chaos to give a program another date.
+    .library(name: "vision-clock", type: .dynamic, targets: ["ClockShift"]),
   ],
   targets: [
     .systemLibrary(name: "CHiredis"),
@@ -59,6 +61,10 @@ let package = Package(
       .executableTarget(
         name: "vision-fuzz", dependencies: ["Common", "Producer", "Workers", "Aggregator"], path: "Fuzz",
         exclude: ["Corpus"], swiftSettings: settings),
+      .executableTarget(
+        name: "vision-chaos", dependencies: ["Common"], path: "Chaos", exclude: ["Clock"],
+        swiftSettings: settings),
+      .target(name: "ClockShift", path: "Chaos/Clock"),
       .executableTarget(
         name: "ProcessFixture", dependencies: ["Common"], path: "Tests/ProcessFixture",
         swiftSettings: settings),
@@ -82,6 +88,11 @@ let package = Package(
         name: "BenchmarksTests", dependencies: ["Common", "Workers", "vision-bench"],
         swiftSettings: settings),
       .testTarget(name: "FuzzTests", dependencies: ["Common", "vision-fuzz"], swiftSettings: settings),
+      .testTarget(
+        name: "ChaosTests",
+        dependencies: [
+          "Common", "TestSupport", "Workers", "vision-chaos", "vision-workers", "vision-simulator", "vision",
+        ], swiftSettings: settings),
       .testTarget(name: "TidyTests", swiftSettings: settings),
     ]
 )

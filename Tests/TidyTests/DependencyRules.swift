@@ -23,13 +23,14 @@ enum DependencyRules {
   private static let modules: [String: Set<String>] = [
     "Common": [], "Producer": ["Common"], "Workers": ["Common"], "Aggregator": ["Common"],
     "Simulator": ["Common"], "Vision": ["Common", "Aggregator"],
-    "Benchmarks": ["Common", "Aggregator", "Workers"],
+    "Benchmarks": ["Common", "Aggregator", "Workers"], "Chaos": ["Common"],
     "Fuzz": ["Common", "Producer", "Aggregator", "Workers"],
   ]
 
   static func imports(_ file: SourceFile) -> [Finding] {
-    // Benchmarks and fuzzer are modules outside Sources.
-    let parts = ["Benchmarks", "Fuzz"].contains(file.parts[0]) ? ["Sources"] + file.parts : file.parts
+    // Benchmarks, faults and fuzzer are modules outside Sources.
+    let parts =
+      ["Benchmarks", "Chaos", "Fuzz"].contains(file.parts[0]) ? ["Sources"] + file.parts : file.parts
     guard parts.count > 2, parts[0] == "Sources" else { return [] }
     guard var allowed = modules[parts[1]] else {
       return [Finding(path: file.path, line: 1, message: "Sources/\(parts[1]) has no rule: add it here")]

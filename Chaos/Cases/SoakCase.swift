@@ -1,0 +1,132 @@
+import Common
+import Glibc
+
+/// Everything at random for long, and then nothing may be left.
+enum SoakCase {
+  static let soak = ChaosCase(
+    name: "soak", number: 30,
+    about: "200 jobs a second with random faults; --minutes 30 for the whole; never part of all",
+    seconds: 600,
+    isInAll: false, run: run)
+
+  /// Each round is one period.
+  private static let roundSeconds = 60
+
+  @IO private static func run(_ stage: Stage) async throws {
+    var redis = try await stage.startRedis()
+    let miner = try await stage.startMiner(tokens: 10, perSecond: 20)
+    let proxy = try stage.proxy()
+    var behind = Stage.WorkerSettings()
+    behind.url = proxy.url
+    var workers = [
+      try await stage.startWorker(), try await stage.startWorker(behind), try await stage.startWorker(),
+    ]
+    let rounds = max(2, Int((stage.parameters.minutes ?? 2) * 60) / roundSeconds)
+    var base = (keys: 0, bytes: 0)
+    var faults: [String: Int] = [:]
+    // The first round is without faults: what is there after it is what the others are held against.
+    for round in 0..<rounds {
+      var plan = Stage.Plan(miners: [miner, miner], queries: roundSeconds * 160)
+      plan.dueMilliseconds = { 1_000 + $0 * 1_000 / 160 }
+      plan.periodSeconds = roundSeconds + 60
+      try await stage.open(plan)
+      let users = try stage.users()
+      users.begin(perSecond: 40)
+      let end = Monotonic.now().advanced(milliseconds: roundSeconds * 1000)
+      while Monotonic.now() < end {
+        try await stage.pass(milliseconds: 3_000 + stage.random.below(4_000))
+        guard round > 0 else { continue }
+        let fault = try await strike(stage, &workers, &redis, proxy, behind)
+        faults[fault, default: 0] += 1
+      }
+      users.stop()
+      await users.waitForReplies(seconds: 120)
+      try await stage.drain(seconds: 120)
+      // It is trimmed after each round: what is read is new.
+      if round < rounds - 1 { try await stage.readLedger("final") }
+      try await closePeriod(stage)
+      if round < rounds - 1 {
+        let left = try await leftOver(stage)
+        if round == 0 { base = left }
+      }
+    }
+    let judge = try await stage.conclude(
+      stopping: workers, .init(ends: ["done", "interrupted", "dead"], drainSeconds: 120))
+    let end = try await leftOver(stage)
+    stage.show("rounds of a minute", rounds)
+    for (fault, count) in faults.sorted(by: { $0.key < $1.key }) { stage.show(fault, count) }
+    stage.show("jobs", judge.requests.count + judge.due.count)
+    stage.show(
+      "keys beyond the baseline", end.keys - base.keys, "", .atMost(max(2, 0.02 * Double(base.keys))))
+    let growth = 100 * Double(end.bytes - base.bytes) / Double(max(1, base.bytes))
+    stage.show("memory beyond the baseline", growth, "%", .atMost(2))
+  }
+
+  /// One fault by chance. Returns its name.
+  @IO private static func strike(
+    _ stage: Stage, _ workers: inout [StageProcess], _ redis: inout StageProcess, _ proxy: RedisProxy,
+    _ behind: Stage.WorkerSettings
+  ) async throws -> String {
+    let victim = stage.random.below(workers.count)
+    switch stage.random.below(7) {
+    case 0:
+      try await stage.kill(workers[victim])
+      workers[victim] = try stage.launchWorker(victim == 1 ? behind : Stage.WorkerSettings())
+      return "workers killed"
+    case 1:
+      let process = workers[victim].process
+      process.signal(SIGSTOP)
+      try await stage.pass(milliseconds: 4_000)
+      process.signal(SIGCONT)
+      return "workers stopped for 4 s"
+    case 2:
+      try await stage.redis("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+      return "connections killed"
+    case 3:
+      proxy.blackhole()
+      return "connections gone silent"
+    case 4:
+      try await stage.redis("SCRIPT", "FLUSH")
+      return "scripts flushed"
+    case 5:
+      workers[victim].process.signal(SIGTERM)
+      workers[victim] = try stage.launchWorker(victim == 1 ? behind : Stage.WorkerSettings())
+      return "workers asked to stop"
+    default:
+      stage.evidence.note("fault redis-dies")
+      await redis.kill()
+      try await stage.pass(milliseconds: 500)
+      redis = try await stage.startRedis()
+      return "Redis killed"
+    }
+  }
+
+  /// Ends a round's period as the producer does.
+  @IO private static func closePeriod(_ stage: Stage) async throws {
+    guard let snapshot = stage.snapshot else { return }
+    _ = try await stage.queue.lead(role: "producer", token: "chaos", lifeMilliseconds: 600_000)
+    let result = try await stage.queue.closePeriod(
+      leader: "chaos", period: snapshot.id, isForced: false, keepSeconds: 60)
+    guard result == .closed else { throw ChaosFailure("the period does not close: \(result)") }
+  }
+
+  /// Keys and bytes that are there without what goes by itself: replies and records that live for an hour,
+  /// closed periods, and the ledger, which the aggregator trims.
+  @IO private static func leftOver(_ stage: Stage) async throws -> (keys: Int, bytes: Int) {
+    let queue = stage.queue
+    try await stage.redis("DEL", queue.keys.fixed(.ledger), queue.keys.fixed(.counts))
+    var cursor = "0"
+    repeat {
+      let reply = try await stage.redis("SCAN", cursor, "MATCH", queue.keys.prefix + "*", "COUNT", "1000")
+      cursor = reply[0]?.text ?? "0"
+      let keys = (reply[1]?.elements ?? []).compactMap(\.text).filter { !$0.contains(":worker:") }
+      let lives = keys.map { key in IO.task { @IO in try await queue.redis.send("PTTL", key).int ?? -1 } }
+      for (key, life) in zip(keys, lives) where try await life.value > 0 {
+        try await stage.redis("UNLINK", key)
+      }
+    } while cursor != "0"
+    try await stage.pass(milliseconds: 1_000)
+    try await stage.redis("MEMORY", "PURGE")
+    return (try await stage.redis("DBSIZE").int ?? 0, try await stage.info("memory", "used_memory_dataset"))
+  }
+}

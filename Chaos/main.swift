@@ -1,0 +1,3 @@
+import Common
+
+Service.run(Chaos.table, work: Chaos.run)

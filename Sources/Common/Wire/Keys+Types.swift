@@ -6,7 +6,7 @@ extension Keys.Fixed {
     case .ledger: "stream"
     case .paused: "set"
     case .weightsHistory: "list"
-    case .deadBytes, .admission, .recovering, .proven, .testClock, .testMemory: "string"
+    case .deadBytes, .admission, .born, .recovering, .proven, .testClock, .testMemory: "string"
     case .pace, .counts, .checks, .checksBegun, .verdicts, .usage, .tasks, .limits, .fold, .weights,
       .weightsMeta:
       "hash"

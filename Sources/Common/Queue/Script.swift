@@ -41,11 +41,11 @@ public enum Script: String, CaseIterable, Sendable {
     }
   }
 
-  /// Whether Redis itself refuses the script when its memory is full. What makes progress never is, and
-  /// `submit` refuses by itself, sooner and with a reason.
+  /// Whether the script takes new work in. Only these are refused when Redis's memory is short; what makes
+  /// progress never is.
   var isIntake: Bool {
     switch self {
-    case .openPeriod, .schedule: return true
+    case .submit, .openPeriod, .schedule: return true
     default: return false
     }
   }
@@ -56,7 +56,8 @@ public enum Script: String, CaseIterable, Sendable {
   /// What the script says of itself to Redis.
   private var flags: String {
     if isReadOnly { return " flags=no-writes" }
-    return isIntake ? "" : " flags=allow-oom"
+    // `submit` refuses by itself, with a reason, also when all memory is used.
+    return isIntake && self != .submit ? "" : " flags=allow-oom"
   }
 
   /// The script's own text.

@@ -5,7 +5,7 @@ import Foundation
 @IO
 struct FuzzRun {
   /// Inputs of one child.
-  private static let batch = 50_000
+  private static let batch = 10_000
   /// Longest life of a child, in ms.
   private static let childMilliseconds = 300_000
   /// Most growth of a child's memory over three quarters of its inputs, in KB.

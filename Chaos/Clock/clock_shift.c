@@ -1,5 +1,5 @@
 // Another date for a program, without anything of it being changed: preloaded (LD_PRELOAD), this library moves
-// CLOCK_REALTIME by the milliseconds that stand, as one long, in the file named by VISION_CLOCK_FILE. The file
+// CLOCK_REALTIME by the milliseconds that stand, as one long, in the file named by CHAOS_CLOCK_FILE. The file
 // is mapped, so that whoever writes to it moves a running program's clock. The monotonic clock stays as it is.
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -13,7 +13,7 @@
 static const volatile long *shift_ms;
 
 __attribute__((constructor)) static void map_shift(void) {
-  const char *path = getenv("VISION_CLOCK_FILE");
+  const char *path = getenv("CHAOS_CLOCK_FILE");
   int fd = path ? open(path, O_RDONLY | O_CLOEXEC) : -1;
   if (fd < 0) return;
   void *mapped = mmap(NULL, sizeof(long), PROT_READ, MAP_SHARED, fd, 0);

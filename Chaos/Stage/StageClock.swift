@@ -15,7 +15,7 @@ final class StageClock {
     }
     fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
     guard fd >= 0 else { throw ChaosFailure("\(path): \(String(cString: strerror(errno)))") }
-    environment = ["LD_PRELOAD": library, "VISION_CLOCK_FILE": path]
+    environment = ["LD_PRELOAD": library, "CHAOS_CLOCK_FILE": path]
     shift(milliseconds: 0)
   }
 

@@ -8,7 +8,7 @@ enum Catalogue {
     QueueCases.unblock, QueueCases.flush, QueueCases.duplicates, QueueCases.cancel,
     CapacityCases.memoryFull, CapacityCases.longJobs, CapacityCases.overload, CapacityCases.slowReader,
     MinerCases.badMiners, MinerCases.midStream, MinerCases.poison,
-    FailoverCase.failover, ClockCases.clocks, LeaderCases.leaders, SoakCase.soak,
+    ClockCases.clocks, LeaderCases.leaders, SoakCase.soak,
     LoadCases.million, LoadCases.burst, LoadCases.idle,
   ].sorted { $0.number < $1.number }
 }

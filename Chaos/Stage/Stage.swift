@@ -10,10 +10,10 @@ final class Stage {
   let folder: String
   let evidence: Evidence
   /// The queue, on a connection that no fault touches.
-  private(set) var queue: JobQueue
+  let queue: JobQueue
   let redisSocket: String
   /// Where programs find Redis, unless they are told another way.
-  private(set) var redisURL: String
+  let redisURL: String
   var random: SeededRandom
   /// What the case gave so far.
   private(set) var figures: [Figure] = []
@@ -39,15 +39,6 @@ final class Stage {
     evidence = try Evidence(path: folder + "/evidence")
     let redis = RedisClient(address: try RedisAddress(url: redisURL), options: .init(name: "chaos"))
     queue = JobQueue(redis: redis, keys: Keys(namespace: Stage.namespace))
-  }
-
-  /// From now on Redis is found there instead of at the case's own socket.
-  func use(_ url: String) throws {
-    queue.redis.close()
-    redisURL = url
-    queue = JobQueue(
-      redis: RedisClient(address: try RedisAddress(url: url), options: .init(name: "chaos")),
-      keys: Keys(namespace: Stage.namespace))
   }
 
   // MARK: figures

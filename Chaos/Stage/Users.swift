@@ -25,8 +25,6 @@ final class Users {
   /// What else to say in a request, as JSON members.
   var extra = ""
   var allowedMilliseconds = 0
-  /// A request counts as accepted once so many replicas have it; until then it is submitted again.
-  var replicas = 0
   /// Requests whose submission ran into an error that is no refusal.
   private(set) var errors: [String] = []
 
@@ -90,7 +88,9 @@ final class Users {
     inFlight += 1
     defer { inFlight -= 1 }
     do throws(RedisError) {
-      let result = try await confirmed(request.id, Array(payload.utf8))
+      let result = try await queue.submit(
+        id: request.id, task: Stage.task, payload: Array(payload.utf8),
+        allowedMilliseconds: allowedMilliseconds)
       switch result {
       case .created, .duplicate:
         stage.evidence.note("user accepted \(request.id)")
@@ -102,20 +102,6 @@ final class Users {
     } catch {
       errors.append(error.description)
       stage.evidence.note("user failed \(request.id) \(error.code.rawValue)")
-    }
-  }
-
-  private func confirmed(_ id: String, _ payload: [UInt8]) async throws(RedisError) -> SubmitResult {
-    let limit = Monotonic.now().advanced(milliseconds: 30_000)
-    while true {
-      let result = try await queue.submit(
-        id: id, task: Stage.task, payload: payload, allowedMilliseconds: allowedMilliseconds)
-      if replicas == 0 { return result }
-      if case .refused = result { return result }
-      let count = try await queue.waitForReplicas(
-        replicas, since: queue.redis.connectionCount, limitMilliseconds: 1_000)
-      if let count, count >= replicas { return result }
-      guard Monotonic.now() < limit else { throw RedisError(.unavailable, "no replica has \(id)") }
     }
   }
 

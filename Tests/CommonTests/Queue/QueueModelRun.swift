@@ -273,6 +273,9 @@ final class QueueModelRun {
       try await TestRedis.setClock(queue, model.now)
     case .die(let number):
       model.workers[worker(number)] = nil
+      // Whoever is dead repeats no request: with its record gone the same nonce would be taken for a new one.
+      requests[number, default: 0] += 1
+      checkNonces[number, default: 0] += 1
       _ = try await queue.redis.send("DEL", queue.keys.worker(worker(number)))
     case .takeMarker(let number):
       let lane = [Keys.Fixed.wakeOrganic, .wakeDue, .wakeCheck][number]

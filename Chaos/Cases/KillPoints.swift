@@ -17,6 +17,8 @@ enum KillPoints {
 
   /// Victims that live at once.
   private static let atOnce = 4
+  /// Lives that are tried for one moment.
+  private static let livesMax = 4
   /// Calls that come only when a worker stops.
   private static let lastCalls: Set<String> = ["release", "DEL"]
 
@@ -66,9 +68,14 @@ enum KillPoints {
     let runners = (0..<atOnce).map { _ in
       IO.task { @IO in
         while let point = rest.popFirst() {
-          // Not always the first call of its kind, where there are many in a life.
-          let number = kinds[point.kind, default: 0] > 6 ? 1 + stage.random.below(2) : 1
-          if try await life(stage, point, at: number) { died[point, default: 0] += 1 }
+          // A life may hold no such call: a worker that stops without a job has none to hand back.
+          for _ in 0..<livesMax {
+            // Not always the first call of its kind, where there are many in a life.
+            let number = kinds[point.kind, default: 0] > 6 ? 1 + stage.random.below(2) : 1
+            guard try await life(stage, point, at: number) else { continue }
+            died[point, default: 0] += 1
+            break
+          }
         }
       }
     }

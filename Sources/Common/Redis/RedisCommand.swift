@@ -1,4 +1,5 @@
-/// One command in the bytes of the Redis protocol, built argument by argument into one buffer.
+/// One command in the bytes of the Redis protocol, built argument by argument into one buffer. A zero follows it
+/// there: hiredis 0.14 looks for the next argument behind the last one (`nextArgument` in async.c).
 public struct RedisCommand: Sendable {
   /// Room at the front for `*<count>\r\n`, which grows to the left as arguments are added.
   private static let headerMax = 16
@@ -17,6 +18,7 @@ public struct RedisCommand: Sendable {
     buffer.reserveCapacity(RedisCommand.headerMax + capacity)
     for _ in 0..<RedisCommand.headerMax - 2 { buffer.append(0) }
     appendLineEnd()
+    buffer.append(0)
     for word in words { add(word) }
   }
 
@@ -29,30 +31,24 @@ public struct RedisCommand: Sendable {
   /// Appends an integer argument in decimal.
   public mutating func add(_ number: Int) {
     guard number >= 0 else { return add(String(number)) }
-    countOneMore()
-    buffer.append(UInt8(ascii: "$"))
-    appendDecimal(RedisCommand.digits(number))
-    appendLineEnd()
+    begin(bytes: RedisCommand.digits(number))
     appendDecimal(number)
-    appendLineEnd()
+    end()
   }
 
   /// Appends a text and three non-negative numbers as one argument, with colons between.
   mutating func add(joined text: String, _ first: Int, _ second: Int, _ third: Int) {
     precondition(first >= 0 && second >= 0 && third >= 0)
-    countOneMore()
-    buffer.append(UInt8(ascii: "$"))
-    appendDecimal(
-      text.utf8.count + 3 + RedisCommand.digits(first) + RedisCommand.digits(second)
+    begin(
+      bytes: text.utf8.count + 3 + RedisCommand.digits(first) + RedisCommand.digits(second)
         + RedisCommand.digits(third))
-    appendLineEnd()
     var text = text
     text.withUTF8 { buffer.append(contentsOf: $0) }
     for number in [first, second, third] {
       buffer.append(UInt8(ascii: ":"))
       appendDecimal(number)
     }
-    appendLineEnd()
+    end()
   }
 
   /// Appends an argument of any bytes.
@@ -64,12 +60,23 @@ public struct RedisCommand: Sendable {
   }
 
   private mutating func append(_ bytes: UnsafeBufferPointer<UInt8>) {
-    countOneMore()
-    buffer.append(UInt8(ascii: "$"))
-    appendDecimal(bytes.count)
-    appendLineEnd()
+    begin(bytes: bytes.count)
     buffer.append(contentsOf: bytes)
+    end()
+  }
+
+  /// Begins an argument in the place of the closing zero.
+  private mutating func begin(bytes: Int) {
+    countOneMore()
+    buffer[buffer.count - 1] = UInt8(ascii: "$")
+    appendDecimal(bytes)
     appendLineEnd()
+  }
+
+  /// Ends an argument, and the command for the time being.
+  private mutating func end() {
+    appendLineEnd()
+    buffer.append(0)
   }
 
   private mutating func appendLineEnd() {
@@ -105,8 +112,8 @@ public struct RedisCommand: Sendable {
     buffer.append(UInt8(ascii: "0") + UInt8(value % 10))
   }
 
-  /// Gives the whole command as bytes for the length of the call.
+  /// Gives the whole command as bytes for the length of the call; a zero follows them in memory.
   func withBytes<T>(_ body: (UnsafeBufferPointer<UInt8>) -> T) -> T {
-    buffer.withUnsafeBufferPointer { body(UnsafeBufferPointer(rebasing: $0[start...])) }
+    buffer.withUnsafeBufferPointer { body(UnsafeBufferPointer(rebasing: $0[start..<($0.count - 1)])) }
   }
 }

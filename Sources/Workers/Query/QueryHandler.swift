@@ -148,7 +148,10 @@ final class QueryHandler {
   ) -> AttemptRun? {
     guard !isAborting else { return nil }
     let relay: (([UInt8], Int) -> Void)? = race.map { race in
-      { [writer = parts.writer] piece, tokens in writer.write(piece, to: race.reply, tokens: tokens) }
+      // Not the race: it holds its attempts, and none of them would ever be freed.
+      { [writer = parts.writer, reply = race.reply] piece, tokens in
+        writer.write(piece, to: reply, tokens: tokens)
+      }
     }
     let form = race.map { _ in
       ReplyForm(grant, target.task, parameters, nowMilliseconds: parts.clock.nowMilliseconds)

@@ -31,7 +31,7 @@ enum Benchmarks {
         help: "router: the first and the last seed; the router was tuned on 1-20."),
       Setting(
         "write", .boolean, default: "false",
-        help: "router: put the table into docs/ROUTING.md and draw docs/routing.svg."),
+        help: "router: put the table into docs/ROUTING.md and draw docs/routing.svg. counts: renew the file."),
       Setting(
         "server-core", .integer(0...1023), default: "0",
         help: "The core of Redis and of the servers that answer; this program should run on another."),
@@ -40,7 +40,7 @@ enum Benchmarks {
       .init(
         "name",
         help: "What to run, all by default: " + entries.map(\.name).joined(separator: ", ")
-          + ". Alone: router, the simulation of the choice of miners.",
+          + ". Alone: router, the simulation of the choice of miners; counts, instructions by callgrind.",
         isOptional: true, isRepeated: true)
     ])
 
@@ -48,16 +48,18 @@ enum Benchmarks {
     let names = context.settings.arguments
     if names == ["router"] { return try RouterBench.run(context, show: show) }
     let known = Set(entries.map(\.name))
-    if let unknown = names.first(where: { !known.contains($0) }) {
+    if names != ["counts"], let unknown = names.first(where: { !known.contains($0) }) {
       complain("vision-bench: no benchmark '\(unknown.prefix(40))'\n")
       return .usage
     }
     let settings = context.settings
     let lab = try Lab(seconds: settings.double("seconds"), serverCore: settings.int("server-core"))
-    let chosen = entries.filter { names.isEmpty || names.contains($0.name) }
+    let isCount = names == ["counts"]
+    let counts = Entry(name: "counts") { try await CountsBench.run($0, write: settings.bool("write")) }
+    let chosen = isCount ? [counts] : entries.filter { names.isEmpty || names.contains($0.name) }
     let work = IO.task { @IO in
       try await lab.startRedis()
-      try await measure(chosen, lab, asJSON: settings.bool("json"))
+      return try await measure(chosen, lab, asJSON: settings.bool("json"))
     }
     let watch = context.stopping.onFire { work.cancel() }
     defer { context.stopping.forget(watch) }
@@ -65,11 +67,14 @@ enum Benchmarks {
     if case .failure = result, !context.stopping.isFired { complain(lab.logTails()) }
     await lab.stop()
     if context.stopping.isFired { return .interrupted }
-    try result.get()
-    return .ok
+    let allHold = try result.get()
+    // Counts are the same on every machine: one that is off is a failure.
+    return isCount && !allHold ? .failed : .ok
   }
 
-  @IO private static func measure(_ chosen: [Entry], _ lab: Lab, asJSON: Bool) async throws {
+  /// Returns whether every aim is met.
+  @IO private static func measure(_ chosen: [Entry], _ lab: Lab, asJSON: Bool) async throws -> Bool {
+    var allHold = true
     if !asJSON { show(Row.heading) }
     for entry in chosen {
       let rows: [Row]
@@ -79,8 +84,10 @@ enum Benchmarks {
         throw BenchFailure("\(entry.name): \(failure)")
       }
       for row in rows { show(asJSON ? row.json : row.line) }
+      allHold = allHold && rows.allSatisfy { $0.holds != false }
       try Task.checkCancellation()
     }
+    return allHold
   }
 
   private static func complain(_ text: String) { FileHandle.standardError.write(Data(text.utf8)) }

@@ -106,7 +106,8 @@ enum OrganicsBench {
     }
   }
 
-  private static func push(_ scene: Scene, seed: Int, tokens: Int) async throws {
+  /// Asks through the door for this many tokens.
+  static func push(_ scene: Scene, seed: Int, tokens: Int) async throws {
     let answer = try await call(scene, seed: seed, tokens: tokens)
     guard answer == "created" else { throw BenchFailure("a request was not taken: \(answer)") }
   }

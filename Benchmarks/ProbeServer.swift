@@ -12,6 +12,9 @@ final class ProbeServer: ReadinessHandler {
   /// Arrivals by the request's seed, in order.
   private(set) var arrivals: [Int: Monotonic] = [:]
   private(set) var order: [Int] = []
+  /// Whether tokens are sent by ``step(_:)`` instead of in time.
+  var isStepped = false
+  private var stepped: Connection?
   let port: Int
   private let fd: Int32
   private var registration: EventLoop.Registration?
@@ -52,6 +55,15 @@ final class ProbeServer: ReadinessHandler {
     }
   }
 
+  /// Whether a request waits for ``step(_:)``.
+  var isWaiting: Bool { stepped != nil }
+
+  /// Sends the next tokens of the request that waits, in one write. Returns how many.
+  func step(_ count: Int) -> Int {
+    stepped?.sendNow(count)
+    return stepped == nil ? 0 : count
+  }
+
   fileprivate func arrived(_ seed: Int, at moment: Monotonic) {
     arrivals[seed] = moment
     order.append(seed)
@@ -67,6 +79,8 @@ final class ProbeServer: ReadinessHandler {
     private var registration: EventLoop.Registration?
     private var input: [UInt8] = []
     private var firstByteAt: Monotonic?
+    /// Tokens that are still to be sent step by step.
+    private var left = 0
 
     init(_ fd: Int32, _ server: ProbeServer) {
       self.fd = fd
@@ -111,7 +125,19 @@ final class ProbeServer: ReadinessHandler {
       server.arrived(number("seed") ?? -1, at: moment)
       let tokens = number("max_tokens") ?? 1
       write(Connection.head)
+      guard !server.isStepped else {
+        left = tokens
+        server.stepped = self
+        return
+      }
       tokens <= 1 ? finish() : send(tokens)
+    }
+
+    func sendNow(_ count: Int) {
+      let tokens = (0..<count).map { _ in Connection.token() }.joined()
+      left -= count
+      let end = left > 0 ? [] : Connection.chunk("data: [DONE]\n\n") + Array("0\r\n\r\n".utf8)
+      write(Connection.chunk(tokens) + end)
     }
 
     private func send(_ left: Int) {
@@ -123,17 +149,19 @@ final class ProbeServer: ReadinessHandler {
 
     private func finish() {
       writeToken()
-      writeChunk("data: [DONE]\n\n")
+      write(Connection.chunk("data: [DONE]\n\n"))
       write(Array("0\r\n\r\n".utf8))
     }
 
-    private func writeToken() {
+    private func writeToken() { write(Connection.chunk(Connection.token())) }
+
+    private static func token() -> String {
       let content = "t\(Monotonic.now().nanoseconds) "
-      writeChunk(#"data: {"choices":[{"index":0,"delta":{"content":"\#(content)"}}]}"# + "\n\n")
+      return #"data: {"choices":[{"index":0,"delta":{"content":"\#(content)"}}]}"# + "\n\n"
     }
 
-    private func writeChunk(_ text: String) {
-      write(Array("\(String(text.utf8.count, radix: 16))\r\n\(text)\r\n".utf8))
+    private static func chunk(_ text: String) -> [UInt8] {
+      Array("\(String(text.utf8.count, radix: 16))\r\n\(text)\r\n".utf8)
     }
 
     private func write(_ bytes: [UInt8]) { _ = Glibc.send(fd, bytes, bytes.count, Int32(MSG_NOSIGNAL)) }

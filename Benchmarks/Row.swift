@@ -5,11 +5,14 @@ import Foundation
 enum Aim {
   case atLeast(Double)
   case atMost(Double)
+  /// At most a share away from a value.
+  case within(Double, Double)
 
   func holds(_ value: Double) -> Bool {
     switch self {
     case .atLeast(let limit): value >= limit
     case .atMost(let limit): value <= limit
+    case .within(let center, let share): abs(value - center) <= share * center
     }
   }
 
@@ -17,6 +20,7 @@ enum Aim {
     switch self {
     case .atLeast(let limit): ">= " + Row.shown(limit)
     case .atMost(let limit): "<= " + Row.shown(limit)
+    case .within(let center, _): "~ " + Row.shown(center)
     }
   }
 }

@@ -80,19 +80,28 @@ final class Scene {
 
   // MARK: the worker
 
-  /// Starts the worker under test.
-  func startWorker(slots: Int) async throws {
+  /// Starts the worker under test, by another program's hand if one is given.
+  func startWorker(slots: Int, under starter: [String] = []) async throws {
     let bytesMax = String(1 << 30)
     worker = try lab.start(
-      [
+      starter + [
         Lab.program("vision-workers"), "--redis-url", "unix://" + lab.redisSocket, "--namespace", namespace,
         "--slots", String(slots), "--reply-bytes-max", bytesMax, "--response-bytes-max", bytesMax,
         "--organic-lease-ms", "60000", "--grace-ms", "0", "--miner-networks", "127.0.0.0/8",
       ], isServer: false)
-    try await wait(seconds: 20, for: "the worker to start") {
-      let pattern = self.queue.keys.worker("*")
-      return try await self.queue.redis.send("KEYS", pattern).elements?.isEmpty == false
+    try await wait(seconds: starter.isEmpty ? 20 : 60, for: "the worker to start") {
+      try await self.workerKey() != nil
     }
+  }
+
+  private func workerKey() async throws -> String? {
+    try await queue.redis.send("KEYS", queue.keys.worker("*"))[0]?.text
+  }
+
+  /// The key of the worker's record.
+  func workerRecord() async throws -> String {
+    guard let key = try await workerKey() else { throw BenchFailure("the worker has no record") }
+    return key
   }
 
   /// The worker's process id.
@@ -195,7 +204,7 @@ final class Scene {
 
   /// Waits until `condition` holds.
   func wait(
-    seconds: Int, for what: String, until condition: @IO () async throws -> Bool
+    seconds: Int, for what: String, pauseMilliseconds: Int = 100, until condition: @IO () async throws -> Bool
   ) async throws {
     let limit = Monotonic.now().advanced(milliseconds: seconds * 1000)
     while try await !condition() {
@@ -204,7 +213,7 @@ final class Scene {
       guard Monotonic.now() < limit else {
         throw BenchFailure("waited \(seconds) s in vain for \(what): \(try await progress())")
       }
-      await EventLoop.shared.sleep(milliseconds: 100)
+      await EventLoop.shared.sleep(milliseconds: pauseMilliseconds)
     }
   }
 }

@@ -5,9 +5,15 @@ import Glibc
 struct FuzzRange {
   let target: FuzzTarget
   let mutator: Mutator
+  private let inputMillisecondsMax: Int
 
-  init(_ target: FuzzTarget, seed: UInt64, corpus: [[UInt8]]) {
+  /// - Parameter inputMillisecondsMax: an input that takes more processor time hangs.
+  init(
+    _ target: FuzzTarget, seed: UInt64, corpus: [[UInt8]],
+    inputMillisecondsMax: Int = FuzzTarget.inputMillisecondsMax
+  ) {
     self.target = target
+    self.inputMillisecondsMax = inputMillisecondsMax
     mutator = Mutator(seed: seed, name: target.name, corpus: corpus, tokens: target.tokens)
   }
 
@@ -23,7 +29,7 @@ struct FuzzRange {
         throw FuzzFinding("input \(number): \(error)")
       }
       let taken = FuzzRange.ownMilliseconds() - began
-      if taken > FuzzTarget.inputMillisecondsMax {
+      if taken > inputMillisecondsMax {
         throw FuzzFinding("input \(number): took \(taken) ms for \(input.count) bytes")
       }
     }

@@ -53,8 +53,9 @@ public struct RedisAddress: Equatable, Sendable, CustomStringConvertible {
   /// `redis+sentinel://[user[:password]@]host[:port][,host[:port]…]/master[/database]`.
   /// - Throws: `RedisError` with the code `invalidAddress`; its message does not repeat the password.
   public init(url: String) throws(RedisError) {
-    if let rest = url.wholeMatch(of: /redis\+sentinel:\/\/(.*)/)?.1 {
-      self = try RedisAddress(sentinels: rest)
+    let scheme = "redis+sentinel://"
+    if url.hasPrefix(scheme) {
+      self = try RedisAddress(sentinels: url.dropFirst(scheme.count))
       return
     }
     func invalid(_ why: String) -> RedisError { RedisAddress.invalid(why) }

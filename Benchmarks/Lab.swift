@@ -18,7 +18,8 @@ final class Lab {
   /// A server and where it listens.
   struct Server {
     let process: ChildProcess
-    let port: Int
+    let ports: [Int]
+    var port: Int { ports[0] }
     var url: String { "http://127.0.0.1:\(port)" }
   }
 
@@ -72,16 +73,14 @@ final class Lab {
     _ = try await redis.send("PING")
   }
 
-  /// Starts a server program that writes its port to the file that `--port-file` names.
+  /// Starts a server program that writes its ports to the file that `--port-file` names.
   func serve(_ arguments: [String]) async throws -> Server {
     let path = file("port")
     let process = try start(arguments + ["--port-file", path], isServer: true)
     for _ in 0..<200 {
-      if let text = try? String(contentsOfFile: path, encoding: .utf8),
-        let port = Int(text.trimmingCharacters(in: .whitespacesAndNewlines))
-      {
-        return Server(process: process, port: port)
-      }
+      let text = (try? String(contentsOfFile: path, encoding: .utf8)) ?? ""
+      let ports = text.split(separator: "\n").compactMap { Int($0) }
+      if !ports.isEmpty { return Server(process: process, ports: ports) }
       try Task.checkCancellation()
       guard process.status == nil else { break }
       await EventLoop.shared.sleep(milliseconds: 25)

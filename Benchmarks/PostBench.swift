@@ -34,12 +34,14 @@ enum PostBench {
   private static let request = Array(body.utf8)
 
   /// One request, which must be answered well.
-  static func post(_ client: HTTPClient, _ url: String, body: [UInt8]? = nil) async throws {
+  static func post(
+    _ client: HTTPClient, _ url: String, body: [UInt8]? = nil, patienceMilliseconds: Int = 5_000
+  ) async throws {
     let request = HTTPRequest(
       method: .post, url: url, headers: [("Content-Type", "application/json")], body: body ?? request)
     let timeouts = HTTPTimeouts(
-      connectMilliseconds: 5_000, firstContentMilliseconds: 5_000, stallMilliseconds: 5_000,
-      totalMilliseconds: 5_000)
+      connectMilliseconds: patienceMilliseconds, firstContentMilliseconds: patienceMilliseconds,
+      stallMilliseconds: patienceMilliseconds, totalMilliseconds: patienceMilliseconds)
     let response = try await client.fetch(
       request, timeouts: timeouts, limits: HTTPLimits(responseBytesMax: 65_536))
     guard response.status == 200 else { throw BenchFailure("status \(response.status)") }

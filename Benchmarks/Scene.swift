@@ -80,16 +80,16 @@ final class Scene {
 
   // MARK: the worker
 
-  /// Starts the worker under test, by another program's hand if one is given.
-  func startWorker(slots: Int, under starter: [String] = []) async throws {
+  /// Starts the worker under test, by another command if one is given.
+  func startWorker(slots: Int, by command: [String] = []) async throws {
     let bytesMax = String(1 << 30)
     worker = try lab.start(
-      starter + [
-        Lab.program("vision-workers"), "--redis-url", "unix://" + lab.redisSocket, "--namespace", namespace,
+      (command.isEmpty ? [Lab.program("vision-workers")] : command) + [
+        "--redis-url", "unix://" + lab.redisSocket, "--namespace", namespace,
         "--slots", String(slots), "--reply-bytes-max", bytesMax, "--response-bytes-max", bytesMax,
         "--organic-lease-ms", "60000", "--grace-ms", "0", "--miner-networks", "127.0.0.0/8",
       ], isServer: false)
-    try await wait(seconds: starter.isEmpty ? 20 : 60, for: "the worker to start") {
+    try await wait(seconds: command.isEmpty ? 20 : 60, for: "the worker to start") {
       try await self.workerKey() != nil
     }
   }

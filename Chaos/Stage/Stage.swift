@@ -92,7 +92,7 @@ final class Stage {
 
   /// Ends everything that runs, and removes the folder unless it is kept.
   func end(keeping: Bool) async {
-    for each in users { each.close() }
+    for each in users { await each.end() }
     for proxy in proxies { proxy.close() }
     queue.redis.close()
     let endings = children.map { child in

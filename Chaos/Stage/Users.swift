@@ -165,6 +165,11 @@ final class Users {
     while !open.isEmpty || inFlight > 0, Monotonic.now() < limit, !Task.isCancelled {
       await EventLoop.shared.sleep(milliseconds: 20)
     }
+    await end()
+  }
+
+  /// Ends all connections, and waits for all that was under way on them.
+  func end() async {
     close()
     for task in tasks { await task.value }
   }

@@ -100,7 +100,7 @@ public enum Simulator {
       faults: try CheckerSettings.faults(parsing: settings.string("faults")))
     let server = try CheckingServer(behaviour, port: settings.int("port"))
     try server.start()
-    try announce(port: server.port, context)
+    try announce(ports: [server.port], context)
     return { server.stop() }
   }
 
@@ -110,15 +110,17 @@ public enum Simulator {
       tokensPerSecond: settings.double("tokens-per-second"), count: settings.int("tokens"))
     let journal = try settings.stringIfSet("journal").map { try FloodJournal(path: $0) }
     let server = try FloodServer(
-      settings.bool("plain") ? .plain : mode, port: settings.int("port"),
+      settings.bool("plain") ? .plain : mode, port: settings.int("port"), ports: settings.int("ports"),
       fault: settings.stringIfSet("fault").flatMap(FloodFault.init), journal: journal)
     try server.start()
-    try announce(port: server.port, context)
+    try announce(ports: server.ports, context)
     return { server.stop() }
   }
 
-  @IO private static func announce(port: Int, _ context: ServiceContext) throws {
-    if let path = context.settings.stringIfSet("port-file") { try HandOver.write("\(port)\n", to: path) }
-    context.log.info("serving", ["port": port])
+  @IO private static func announce(ports: [Int], _ context: ServiceContext) throws {
+    if let path = context.settings.stringIfSet("port-file") {
+      try HandOver.write(ports.map { "\($0)\n" }.joined(), to: path)
+    }
+    context.log.info("serving", ["port": ports.first ?? 0, "ports": ports.count])
   }
 }

@@ -37,7 +37,8 @@ enum SimulatorRole: String, CaseIterable {
   private static let port = Setting(
     "port", .integer(0...65_535), default: "0", help: "The port; 0 lets the system choose.")
   private static let portFile = Setting(
-    "port-file", .path, help: "A file that gets the port's number once the port is served.")
+    "port-file", .path,
+    help: "A file that gets the port's number once the port is served; of several, one in each line.")
   private static let seed = Setting(
     "seed", .integer(0...Int.max), default: "1", help: "Equal seeds give equal behaviour.")
 
@@ -92,6 +93,11 @@ enum SimulatorRole: String, CaseIterable {
     Setting(
       "tokens-per-second", .decimal(0...1_000_000), default: "50",
       help: "How fast each stream runs; 0 sends all its tokens at once."),
+    Setting(
+      "ports", .integer(1...FloodServer.portsMax), default: "1",
+      help:
+        "On how many ports it serves, each a server of its own to clients; those after the first are free ones."
+    ),
     Setting(
       "plain", .boolean, default: "false", help: "Answers every request with the same 200 bytes of JSON."),
     Setting(

@@ -14,7 +14,7 @@ struct FloodTests {
   @Test("streams the stated number of tokens at the stated rate, then [DONE]")
   func schedule() async throws {
     let server = try await FloodTests.start(.stream(tokensPerSecond: 100, count: 41))
-    let reply = await BlockingClient(port: server.port).send("POST", "/chat/completions", "{}")
+    let reply = await BlockingClient(port: server.ports[0]).send("POST", "/chat/completions", "{}")
     #expect(reply.isComplete && reply.words.count == 41 && reply.events.last == .string("[DONE]"))
     #expect(reply.chunks.count == 41 + 2)
     #expect(reply.milliseconds >= 390)
@@ -24,7 +24,7 @@ struct FloodTests {
   @Test("with rate 0 sends everything at once")
   func burst() async throws {
     let server = try await FloodTests.start(.stream(tokensPerSecond: 0, count: 5000))
-    let reply = await BlockingClient(port: server.port).send("POST", "/chat/completions", "{}")
+    let reply = await BlockingClient(port: server.ports[0]).send("POST", "/chat/completions", "{}")
     #expect(reply.isComplete && reply.eventCount == 5001)
     await server.stop()
   }
@@ -33,7 +33,7 @@ struct FloodTests {
   func plain() async throws {
     let server = try await FloodTests.start(.plain)
     let request = "GET / HTTP/1.1\r\n\r\n"
-    let replies = await BlockingClient(port: server.port).raw([request + request], replies: 2)
+    let replies = await BlockingClient(port: server.ports[0]).raw([request + request], replies: 2)
     #expect(replies.map(\.body.count) == [200, 200])
     #expect(replies[0].json?["status"]?.text == "ok")
     await server.stop()

@@ -28,7 +28,7 @@ public enum KnownSettings {
   private static let simulator = [
     "port", "port-file", "seed", "miners", "profile", "cheats", "behaviours", "base-port", "roster", "truth",
     "validator-hotkey", "check-time", "model-switch-time", "slow-time", "faults", "tokens",
-    "tokens-per-second", "plain", "journal", "fault",
+    "tokens-per-second", "plain", "journal", "fault", "ports",
   ]
   /// Those of the commands of `vision`.
   private static let commands = [

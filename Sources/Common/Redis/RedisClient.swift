@@ -3,7 +3,7 @@ import Dispatch
 import Glibc
 
 /// A Redis client that stays connected: it reconnects with full-jitter backoff, logs in, and lets
-/// commands wait for the next connection within their own time limit.
+/// commands wait for the next connection within their own time limit. It goes on until ``close()``.
 @IO
 public final class RedisClient {
   /// What can be tuned.
@@ -110,8 +110,8 @@ public final class RedisClient {
     switch action {
     case .none: break
     case .connect(let at):
-      _ = EventLoop.shared.at(at) { [weak self] in
-        IO.task { @IO in await self?.attempt() }
+      _ = EventLoop.shared.at(at) {
+        IO.task { @IO in await self.attempt() }
       }
     }
   }
@@ -136,8 +136,9 @@ public final class RedisClient {
       perform(machine.failed(now: Monotonic.now(), uniform: random.uniform()))
       return
     }
-    fresh.onEnd = { [weak self, weak fresh] reason in
-      guard let self, self.connection === fresh else { return }
+    // The connection forgets this when it ends.
+    fresh.onEnd = { reason in
+      guard self.connection === fresh else { return }
       self.connection = nil
       self.lastFailure = reason
       self.onChange?(false)

@@ -7,7 +7,8 @@ import Glibc
 /// takes the whole connection with it. Commands issued in one turn of the loop leave in one write.
 ///
 /// Life: `connect()` once; then `send` any number of times; it ends by `close()` or by itself, and
-/// `onEnd` is called once. It is never used again after that.
+/// `onEnd` is called once. It is never used again after that. Until then hiredis and the timer hold it, not
+/// weakly: a weak reference gives an object a side table, and its counting of references a slow path.
 @IO
 final class RedisConnection: ReadinessHandler {
   /// Called once when an established connection ends, with the reason.
@@ -54,8 +55,8 @@ final class RedisConnection: ReadinessHandler {
     adopt(opened)
     let failure: RedisError? = await withUnsafeContinuation { continuation in
       connected = continuation
-      timer = EventLoop.shared.after(milliseconds: timeoutMilliseconds) { [weak self] in
-        self?.drop(RedisError(.cannotConnect, "no answer within \(timeoutMilliseconds) ms"))
+      timer = EventLoop.shared.after(milliseconds: timeoutMilliseconds) {
+        self.drop(RedisError(.cannotConnect, "no answer within \(timeoutMilliseconds) ms"))
       }
     }
     if let failure { throw failure }
@@ -192,8 +193,7 @@ final class RedisConnection: ReadinessHandler {
 
   /// One timer for all commands: when it fires it looks at the oldest one and waits on.
   private func armTimer(_ deadline: Monotonic) {
-    timer = EventLoop.shared.at(deadline) { [weak self] in
-      guard let self else { return }
+    timer = EventLoop.shared.at(deadline) {
       self.timer = nil
       guard let oldest = self.waiting.first else { return }
       if oldest.deadline <= Monotonic.now() {
@@ -220,7 +220,7 @@ final class RedisConnection: ReadinessHandler {
   private func queueFlush() {
     guard isEstablished, !isFlushQueued else { return }
     isFlushQueued = true
-    EventLoop.shared.atEndOfTurn { [weak self] in self?.flush() }
+    EventLoop.shared.atEndOfTurn { self.flush() }
   }
 
   private func flush() {

@@ -19,26 +19,37 @@ import Common
   static let plainLength = 200
 
   private let wheel = TickWheel(tickMilliseconds: 1)
-  private var server: HTTPServer?
+  private var servers: [HTTPServer] = []
 
-  /// The port that the server is bound to.
-  var port: Int { server?.port ?? 0 }
+  /// Most ports of one flood.
+  nonisolated static let portsMax = 4_096
+
+  /// The ports that the server is bound to.
+  var ports: [Int] { servers.map(\.port) }
 
   /// Binds to `port`; 0 lets the kernel choose. Throws ``ServerError``.
   /// - Parameters:
+  ///   - ports: to clients each is a server of its own; those after the first are the kernel's choice.
   ///   - fault: how its streams misbehave; nil for not at all.
   ///   - journal: where requests and answers are noted; tokens are numbered then.
-  init(_ mode: Mode, port: Int, fault: FloodFault? = nil, journal: FloodJournal? = nil) throws {
+  init(
+    _ mode: Mode, port: Int, ports: Int = 1, fault: FloodFault? = nil, journal: FloodJournal? = nil
+  ) throws {
+    let handler = handler(mode, fault: fault, journal: journal)
+    for index in 0..<ports { servers.append(try HTTPServer(port: index == 0 ? port : 0, handler: handler)) }
+  }
+
+  private func handler(_ mode: Mode, fault: FloodFault?, journal: FloodJournal?) -> HTTPServer.Handler {
     let plain = FloodServer.plainAnswer()
     let wheel = wheel
     switch mode {
     case .plain:
-      server = try HTTPServer(port: port) { _, connection in connection.respondPrepared(plain) }
+      return { _, connection in connection.respondPrepared(plain) }
     case .stream(let rate, let count):
       let chunks = PreparedChunks(count: min(count, FloodServer.tokensMax), areNumbered: journal != nil)
       let schedule = TokenSchedule(firstMilliseconds: 0, tokensPerSecond: rate, count: chunks.count)
       var streams = 0
-      server = try HTTPServer(port: port) { request, connection in
+      return { request, connection in
         guard request.method == "POST" else { return connection.respondPrepared(plain) }
         if fault == .http500 { return connection.respond(status: 500, body: Array("{}".utf8)) }
         streams += 1
@@ -51,7 +62,7 @@ import Common
   }
 
   /// Begins to serve. Throws ``ServerError``.
-  func start() throws { try server?.start() }
+  func start() throws { for server in servers { try server.start() } }
 
   /// Many streams that begin together must not send together for ever: each one's second token comes earlier
   /// by a share of the distance between tokens, and the shares fill it evenly (multiples of the golden ratio).
@@ -63,8 +74,8 @@ import Common
 
   /// Closes everything.
   func stop() {
-    server?.stop()
-    server = nil
+    for server in servers { server.stop() }
+    servers = []
   }
 
   private static func plainAnswer() -> [UInt8] {

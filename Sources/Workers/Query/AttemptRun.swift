@@ -42,7 +42,7 @@ final class AttemptRun: TransferHandler {
   private var firstContentAt: Monotonic?
   private var startedAt: Monotonic?
   /// Called once, with the first content. Returns whether this answer is wanted.
-  var onFirstContent: (() -> Bool)?
+  var onFirstContent: ((AttemptRun) -> Bool)?
 
   init(
     task: TaskConfig, parameters: QueryParameters, limits: Limits, keepsAnswer: Bool,
@@ -146,7 +146,7 @@ final class AttemptRun: TransferHandler {
   private func beginContent() {
     firstContentAt = Monotonic.now()
     transfer?.contentArrived()
-    if onFirstContent?() == false { end(as: .cancelled, "") }
+    if onFirstContent?(self) == false { end(as: .cancelled, "") }
   }
 
   private func show(_ piece: [UInt8]) {

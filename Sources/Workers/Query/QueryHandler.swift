@@ -42,8 +42,8 @@ final class QueryHandler {
   func handle(_ grant: Grant) async {
     let isOrganic = grant.kind == .organic
     let lease = isOrganic ? parts.leases.organic : parts.leases.synthetic
-    parts.keeper.hold(id: grant.id, token: grant.token, leaseMilliseconds: lease) { [weak self] result in
-      self?.leaseEnded(grant, result)
+    parts.keeper.hold(id: grant.id, token: grant.token, leaseMilliseconds: lease) { result in
+      self.leaseEnded(grant, result)
     }
     if isOrganic { await handleOrganic(grant) } else { await handleSynthetic(grant) }
     running[grant.token] = nil
@@ -160,12 +160,11 @@ final class QueryHandler {
       task: target.task, parameters: parameters, limits: parts.limits,
       keepsAnswer: parts.room.hasRoom(target.task), form: form, relay: relay)
     running[grant.token, default: []].append(run)
-    race?.reply.onRefusal = { [weak self] result in
-      self?.stop(grant.token, as: result == .cancelled ? .cancelled : .interrupted)
+    race?.reply.onRefusal = { result in
+      self.stop(grant.token, as: result == .cancelled ? .cancelled : .interrupted)
     }
     race?.enter(run)
-    run.onFirstContent = { [weak run, routing = parts.routing] in
-      guard let run else { return false }
+    run.onFirstContent = { [routing = parts.routing] run in
       routing.answered(run)
       return race?.claim(run) ?? true
     }

@@ -88,8 +88,7 @@ final class ReplyWriter {
     }
     guard !isFlushQueued, !isCalling else { return }
     isFlushQueued = true
-    EventLoop.shared.atEndOfTurn { [weak self] in
-      guard let self else { return }
+    EventLoop.shared.atEndOfTurn {
       self.isFlushQueued = false
       IO.task { @IO in await self.flush() }
     }

@@ -32,8 +32,7 @@ package final class Settler {
   private func queueFlush() {
     guard !isFlushQueued, calls < Settler.callsMax, !waiting.isEmpty else { return }
     isFlushQueued = true
-    EventLoop.shared.atEndOfTurn { [weak self] in
-      guard let self else { return }
+    EventLoop.shared.atEndOfTurn {
       self.isFlushQueued = false
       let batch = Array(self.waiting.prefix(Settler.batchMax))
       guard !batch.isEmpty else { return }

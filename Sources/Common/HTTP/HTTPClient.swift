@@ -22,8 +22,9 @@ public final class HTTPClient {
     public var nameCacheSeconds = 60
     /// Which addresses are connected to; another one is refused like a closed port.
     public var networks = NetworkPolicy.any
-    /// Most easy handles kept for reuse, each with its receive buffer.
-    public var pooledHandlesMax = 128
+    /// Most easy handles kept for reuse, each with its receive buffer: as many as one turn of the loop can end, so
+    /// that none is made anew under load.
+    public var pooledHandlesMax = 512
 
     /// The defaults.
     public init() {}

@@ -2,7 +2,7 @@
 enum Catalogue {
   static let all: [ChaosCase] = [
     WorkerCases.kill, KillPoints.atCalls, WorkerCases.pause, StopCases.rolling, StopCases.versions,
-    RedisCases.killEverysec, RedisCases.killAlways,
+    RedisCases.killEverysec, RedisCases.killAlways, SentinelCases.failover, SentinelCases.partition,
     ConnectionCases.clientKill, ConnectionCases.blackhole, ConnectionCases.lostReplies,
     ConnectionCases.slowNetwork,
     QueueCases.unblock, QueueCases.flush, QueueCases.duplicates, QueueCases.cancel,

@@ -11,7 +11,7 @@ enum WorkerCases {
 
   private static let workersCount = 10
   private static let slots = 64
-  private static let queries = 19_000
+  private static let queries = 19_100
 
   @IO private static func runKill(_ stage: Stage) async throws {
     try await stage.startRedis()

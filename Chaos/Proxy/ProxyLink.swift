@@ -6,6 +6,9 @@ import Glibc
 final class ProxyLink {
   /// Takes all that comes and passes nothing on.
   var isDeaf = false
+  /// Whether a replica or a Sentinel speaks: the first begins with a bare `PING`, the other names itself.
+  private(set) var isPeer = false
+  private var hasSpoken = false
 
   private let proxy: RedisProxy
   private var toRedis: ProxyPipe?
@@ -60,6 +63,12 @@ final class ProxyLink {
   }
 
   private func fromProgram(_ bytes: ArraySlice<UInt8>) {
+    if !hasSpoken {
+      hasSpoken = true
+      let text = String(decoding: bytes.prefix(200), as: UTF8.self)
+      isPeer = text.hasPrefix("*1\r\n$4\r\nPING\r\n") || text.contains("\r\nsentinel-")
+      if isPeer, proxy.rules.cutsPeers { isDeaf = true }
+    }
     guard !isDeaf else { return }
     guard proxy.onCommand != nil || proxy.isOtherVersion else { return send(Array(bytes), to: toRedis) }
     commands += bytes

@@ -8,6 +8,8 @@ struct ProxyRules {
   var bytesPerSecond = 0
   /// New connections are accepted and never answered.
   var swallowsNew = false
+  /// Replicas and Sentinels get nothing through.
+  var cutsPeers = false
 }
 
 /// What a proxy does at one command.

@@ -7,8 +7,10 @@ import Glibc
 /// It listens on a port of 127.0.0.1, so that a reset is a real one, and passes on to Redis's socket.
 @IO
 final class RedisProxy: ReadinessHandler {
+  /// Where it listens.
+  let port: Int
   /// What programs are given as `--redis-url`.
-  let url: String
+  var url: String { "redis://127.0.0.1:\(port)" }
   /// What holds for all connections from now on.
   var rules = ProxyRules()
   /// Asked at each command, when it is set: commands and replies are then taken apart.
@@ -45,7 +47,7 @@ final class RedisProxy: ReadinessHandler {
     }
     guard fd >= 0, code == 0 else { throw ChaosFailure("cannot listen: \(String(cString: strerror(errno)))") }
     self.fd = fd
-    url = "redis://127.0.0.1:\(in_port_t(bigEndian: address.sin_port))"
+    port = Int(in_port_t(bigEndian: address.sin_port))
     registration = EventLoop.shared.register(fd, events: EventLoop.readable, handler: self)
   }
 
@@ -65,6 +67,14 @@ final class RedisProxy: ReadinessHandler {
 
   /// From now on nothing passes through the connections that exist, and nobody is told.
   func blackhole() { for link in links.values { link.isDeaf = true } }
+
+  /// Cuts replicas and Sentinels off without a word, or lets them through again on new connections.
+  func cutPeers(_ isCut: Bool) {
+    rules.cutsPeers = isCut
+    for link in Array(links.values) where link.isPeer {
+      if isCut { link.isDeaf = true } else { link.close() }
+    }
+  }
 
   /// Resets every connection.
   func resetAll() { for link in Array(links.values) { link.close() } }

@@ -50,7 +50,7 @@ extension Stage {
     let others = judge.requests.values.filter { $0.endings > 0 && !expected.ends.contains($0.end) }
     show("requests that ended otherwise", others.count, "", .exactly(0))
     show("findings of vision fsck", try await fsck(), "", .exactly(0))
-    complain(about: judge, others.map(\.end))
+    complain(about: judge, others.map(\.end), unearned: expected.hasJournal ? judge.unearned : [])
     return judge
   }
 
@@ -63,10 +63,9 @@ extension Stage {
   }
 
   /// Names of what is wrong go to stderr, so that a failure can be looked into.
-  private func complain(about judge: Judge, _ others: [String]) {
+  private func complain(about judge: Judge, _ others: [String], unearned: [String]) {
     let lists = [
-      ("lost", judge.lostRequests + judge.lostQueries), ("twice", judge.doubled),
-      ("unearned", judge.unearned),
+      ("lost", judge.lostRequests + judge.lostQueries), ("twice", judge.doubled), ("unearned", unearned),
       ("broken", judge.broken), ("ended", others),
     ]
     for (what, names) in lists where !names.isEmpty {

@@ -10,10 +10,10 @@ final class Stage {
   let folder: String
   let evidence: Evidence
   /// The queue, on a connection that no fault touches.
-  let queue: JobQueue
+  private(set) var queue: JobQueue
   let redisSocket: String
   /// Where programs find Redis, unless they are told another way.
-  let redisURL: String
+  private(set) var redisURL: String
   var random: SeededRandom
   /// What the case gave so far.
   private(set) var figures: [Figure] = []
@@ -39,6 +39,14 @@ final class Stage {
     evidence = try Evidence(path: folder + "/evidence")
     let redis = RedisClient(address: try RedisAddress(url: redisURL), options: .init(name: "chaos"))
     queue = JobQueue(redis: redis, keys: Keys(namespace: Stage.namespace))
+  }
+
+  /// Turns to another Redis, before anything was started.
+  func follow(_ url: String) throws {
+    queue.redis.close()
+    redisURL = url
+    let redis = RedisClient(address: try RedisAddress(url: url), options: .init(name: "chaos"))
+    queue = JobQueue(redis: redis, keys: queue.keys)
   }
 
   // MARK: figures

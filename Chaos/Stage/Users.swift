@@ -25,6 +25,10 @@ final class Users {
   /// What else to say in a request, as JSON members.
   var extra = ""
   var allowedMilliseconds = 0
+  /// Whether a request counts as accepted only when a replica has it.
+  var isConfirmed = false
+  /// Requests that were taken and that no replica confirmed.
+  private(set) var unconfirmed = 0
   /// Requests whose submission ran into an error that is no refusal.
   private(set) var errors: [String] = []
 
@@ -93,6 +97,10 @@ final class Users {
         allowedMilliseconds: allowedMilliseconds)
       switch result {
       case .created, .duplicate:
+        guard try await isKept() else {
+          unconfirmed += 1
+          return stage.evidence.note("user failed \(request.id) unconfirmed")
+        }
         stage.evidence.note("user accepted \(request.id)")
         open[request.id] = Reading()
       case .refused(let refusal):
@@ -103,6 +111,14 @@ final class Users {
       errors.append(error.description)
       stage.evidence.note("user failed \(request.id) \(error.code.rawValue)")
     }
+  }
+
+  /// Whether what was just submitted outlives the master, as far as that was asked for.
+  private func isKept() async throws(RedisError) -> Bool {
+    guard isConfirmed else { return true }
+    let count = try await queue.waitForReplicas(
+      1, since: queue.redis.connectionCount, limitMilliseconds: 1_000)
+    return (count ?? 0) >= 1
   }
 
   // MARK: reading

@@ -170,10 +170,32 @@ enum OrganicsBench {
     try await settle(scene, bytes)
     let reader = lab.anotherClient()
     defer { reader.close() }
+    var times: [[Double]] = []
+    let before = try await scene.progress()
+    for _ in 0..<Lab.rounds { times.append(try await tokenTimes(lab, scene, reader)) }
+    let after = try await scene.progress()
+    let elapsed = Double(after.at.nanoseconds - before.at.nanoseconds) / 1e9
+    try await scene.end()
+    await lab.end(flood.process)
+    return [
+      row(
+        "relay_rate", Double(after.bytes - before.bytes) / bytes / elapsed, "tokens/s",
+        .atLeast(0.95 * 30_000)),
+      row("relay_p50", times.map { $0.quantile(0.5) }.median, "ms", nil),
+      row("relay_p99", times.map { $0.quantile(0.99) }.median, "ms", .atMost(5)),
+      row("relay_p99_worst", times.map { $0.quantile(0.99) }.max() ?? 0, "ms", nil),
+    ]
+  }
+
+  /// ms from each token's writing at the miner to its reading, of twenty streams beside all others.
+  private static func tokenTimes(_ lab: Lab, _ scene: Scene, _ reader: RedisClient) async throws -> [Double] {
+    // The clock must not wait for its core: that is no part of the way. Needs root; else it does wait.
+    let process = __priority_which_t(PRIO_PROCESS.rawValue)
+    setpriority(process, 0, -10)
+    defer { setpriority(process, 0, 0) }
     let seeds = nextSeed..<nextSeed + 20
     nextSeed = seeds.upperBound
     let tokens = max(10, 2 * Int(lab.seconds * 1000) / ProbeServer.paceMilliseconds)
-    let before = try await scene.progress()
     // The reader waits before the first token comes.
     let reading = IO.task { @IO in try await read(scene, reader, seeds) }
     for seed in seeds {
@@ -181,18 +203,8 @@ enum OrganicsBench {
       await EventLoop.shared.sleep(milliseconds: 5)
     }
     let times = try await reading.value
-    let after = try await scene.progress()
-    let elapsed = Double(after.at.nanoseconds - before.at.nanoseconds) / 1e9
     guard times.count == seeds.count * tokens else { throw BenchFailure("\(times.count) tokens were read") }
-    try await scene.end()
-    await lab.end(flood.process)
-    return [
-      row(
-        "relay_rate", Double(after.bytes - before.bytes) / bytes / elapsed, "tokens/s",
-        .atLeast(0.95 * 30_000)),
-      row("relay_p50", times.quantile(0.5), "ms", nil),
-      row("relay_p99", times.quantile(0.99), "ms", .atMost(5)),
-    ]
+    return times
   }
 
   /// Waits until what came while the streams opened is written: only then the rate is that of the miners.

@@ -43,7 +43,7 @@ enum NonstreamBench {
   }
 
   /// Queries settled so far: all of them well, or the benchmark measures something else.
-  private static func settled(_ scene: Scene) async throws -> Int {
+  static func settled(_ scene: Scene) async throws -> Int {
     guard let record = try await scene.queue.periodRecord(scene.snapshot.id) else {
       throw BenchFailure("the period is gone")
     }

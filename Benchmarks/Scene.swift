@@ -10,7 +10,10 @@ final class Scene {
   private let namespace: String
   let queue: JobQueue
   let snapshot: PeriodSnapshot
-  private(set) var worker: ChildProcess?
+  /// The workers under test.
+  private(set) var workers: [ChildProcess] = []
+  /// The one that was started last.
+  var worker: ChildProcess? { workers.last }
   private var ids: [String] = []
   private var submissions = 0
 
@@ -22,7 +25,10 @@ final class Scene {
 
   /// Opens a period whose one miner is at `url`, with `planned` queries of it; with `probe` a second miner
   /// serves a task of its own there, of which nothing is planned.
-  init(_ lab: Lab, _ kind: Kind, url: String, planned: Int = 0, probe: String? = nil) async throws {
+  /// - Parameter pacePerSecond: how many overdue queries may start in a second.
+  init(
+    _ lab: Lab, _ kind: Kind, url: String, planned: Int = 0, probe: String? = nil, pacePerSecond: Double = 1e6
+  ) async throws {
     self.lab = lab
     Scene.number += 1
     namespace = "bench-\(Scene.number)"
@@ -44,7 +50,8 @@ final class Scene {
     }
     let encoded = Array(try JSONEncoder().encode(snapshot))
     _ = try await queue.openPeriod(
-      leader: "bench", snapshot: snapshot, encoded: encoded, seed: 1, pacePerSecond: 1e6, burst: 1e6)
+      leader: "bench", snapshot: snapshot, encoded: encoded, seed: 1,
+      pacePerSecond: pacePerSecond, burst: pacePerSecond)
     if planned > 0 { try await schedule(planned) }
   }
 
@@ -80,27 +87,29 @@ final class Scene {
 
   // MARK: the worker
 
-  /// Starts the worker under test, by another command if one is given.
+  /// Starts a worker under test, by another command if one is given.
   func startWorker(slots: Int, by command: [String] = []) async throws {
     let bytesMax = String(1 << 30)
-    worker = try lab.start(
+    let before = try await records().count
+    let started = try lab.start(
       (command.isEmpty ? [Lab.program("vision-workers")] : command) + [
         "--redis-url", "unix://" + lab.redisSocket, "--namespace", namespace,
         "--slots", String(slots), "--reply-bytes-max", bytesMax, "--response-bytes-max", bytesMax,
         "--organic-lease-ms", "60000", "--grace-ms", "0", "--miner-networks", "127.0.0.0/8",
       ], isServer: false)
+    workers.append(started)
     try await wait(seconds: command.isEmpty ? 20 : 60, for: "the worker to start") {
-      try await self.workerKey() != nil
+      try await self.records().count > before
     }
   }
 
-  private func workerKey() async throws -> String? {
-    try await queue.redis.send("KEYS", queue.keys.worker("*"))[0]?.text
+  private func records() async throws -> [String] {
+    (try await queue.redis.send("KEYS", queue.keys.worker("*")).elements ?? []).compactMap(\.text)
   }
 
   /// The key of the worker's record.
   func workerRecord() async throws -> String {
-    guard let key = try await workerKey() else { throw BenchFailure("the worker has no record") }
+    guard let key = try await records().first else { throw BenchFailure("the worker has no record") }
     return key
   }
 
@@ -112,9 +121,10 @@ final class Scene {
     return worker
   }
 
-  /// Ends the worker and drops all that the scene stored.
+  /// Ends the workers and drops all that the scene stored.
   func end() async throws {
-    if let worker { await lab.end(worker) }
+    for worker in workers { await lab.end(worker) }
+    workers = []
     _ = try await queue.redis.send("FLUSHALL", "SYNC")
   }
 

@@ -28,8 +28,13 @@ extension Stage {
     let drainSeconds = expected.drainSeconds
     for each in users { each.stop() }
     for each in users { await each.waitForReplies(seconds: drainSeconds) }
-    try await drain(seconds: drainSeconds)
-    let unsent = expected.leavesPlan ? try await takePlanBack() : []
+    var unsent: Set<String> = []
+    // While a plan goes on, something always runs.
+    if expected.leavesPlan {
+      unsent = try await takePlanBack()
+    } else {
+      try await drain(seconds: drainSeconds)
+    }
     try await stop(workers)
     try await readLedger("final")
     let judge = try Judge(reading: evidence.path, periodSeed: periodSeed)

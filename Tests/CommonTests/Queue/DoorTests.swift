@@ -224,7 +224,7 @@ struct DoorTests {
       let digest = try await redis.send("EVAL", "return redis.sha1hex(ARGV[1])", "0", FunctionLibrary.source)
       // Gateways rely on it. Before the first release: put the new digest here. After it: a change of what
       // the functions do belongs into a version 2 beside this one.
-      #expect(digest.text == "9c8de17ee757d72998d87ffdc7efbc0da2ec8403")
+      #expect(digest.text == "09d532921389d70dd989063e23ff9b782b241b6b")
     }
   }
 }

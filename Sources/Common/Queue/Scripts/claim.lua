@@ -39,10 +39,11 @@ if known[1] == request then
 end
 
 local granted, leases = {}, {}
-local function grant(id, lease)
+-- `ends` is when the lease ends, as text: Redis writes each number that it gets from Lua as a float.
+local function grant(id, ends)
   local token = nonce .. '.' .. (#granted + 1)
   granted[#granted + 1] = id
-  leases[#leases + 1] = now + lease
+  leases[#leases + 1] = ends
   leases[#leases + 1] = id
   return token
 end
@@ -57,14 +58,15 @@ end
 local function claim_organics()
   if organic_max <= 0 or redis.call('SISMEMBER', paused_key, 'organic') == 1 then return end
   local ids = kept < organic_max and redis.call('ZRANGE', organic_key, 0, organic_max - kept - 1) or {}
+  local ends = string.format('%.0f', now + organic_lease)
   for _, id in ipairs(ids) do
     local hash = job_key(id)
-    local job = try('HMGET', hash, 'state', 'task', 'deadline', 'stream') or {}
-    local attempt = job[1] == 'waiting' and try('HINCRBY', hash, 'attempt', 1)
-    if attempt then
-      local token = grant(id, organic_lease)
+    local job = try('HMGET', hash, 'state', 'task', 'deadline', 'stream', 'attempt') or {}
+    if job[1] == 'waiting' then
+      local attempt = math.floor(tonumber(job[5] or '0') or 0) + 1
+      local token = grant(id, ends)
       redis.call('HSET', hash, 'state', 'running', 'token', token, 'worker', worker,
-        'fence', token .. ':0:0:0')
+        'fence', token .. ':0:0:0', 'attempt', tostring(attempt))
       add_grant(id, token, 'organic', job[2], attempt, job[3], job[4], try('GET', payload_key(id)))
     end
   end
@@ -107,7 +109,7 @@ local function claim_synthetics()
   if redis.call('XLEN', ledger_key) >= LEDGER_MAX then return end
   local allowed, tokens, rate = pace_allows(synthetic_max)
   local ids = allowed > 0 and redis.call('ZRANGE', due_key, '-inf', now, 'BYSCORE', 'LIMIT', 0, allowed) or {}
-  local spent = 0
+  local spent, ends = 0, string.format('%.0f', now + synthetic_lease)
   for _, id in ipairs(ids) do
     local period, task, miner = parse_synthetic(id)
     if period then
@@ -115,13 +117,13 @@ local function claim_synthetics()
       if reason ~= '' then
         skip_query(id, period, reason)
       else
-        local token, hash = grant(id, synthetic_lease), job_key(id)
-        local attempt = try('HINCRBY', hash, 'attempt', 1)
+        local token, hash = grant(id, ends), job_key(id)
+        local attempt = try('HINCRBY', hash, 'attempt', '1')
         if not attempt then
           redis.call('DEL', hash)
           attempt = redis.call('HINCRBY', hash, 'attempt', 1)
         end
-        redis.call('HSET', hash, 'v', 1, 'kind', 'synthetic', 'state', 'running', 'task', task, 'token', token,
+        redis.call('HSET', hash, 'v', '1', 'kind', 'synthetic', 'state', 'running', 'task', task, 'token', token,
           'worker', worker)
         add_grant(id, token, 'synthetic', task, attempt)
         spent = spent + 1

@@ -12,6 +12,8 @@
 --      all answers, answer bytes) and a list for the reply's last entry (0, or field, value, …)
 -- RETURNS one of 'ok', 'lost', 'cancelled' for each job
 local call, now, results = redis.call, now_ms(), {}
+-- What many jobs pass on is text: Redis writes each number that it gets from Lua as a float.
+local now_text, tombstone_text = string.format('%.0f', now), tostring(TOMBSTONE_SECONDS)
 -- What the jobs of a call have in common is written once, at its end: leases that end, records and requests
 -- that go, and sums by period and by account.
 local leases, records, payloads, attempts_written, settled, used = {}, {}, {}, 0, {}, {}
@@ -37,7 +39,7 @@ local function take_attempt()
 end
 
 local function write_attempt(...)
-  call('XADD', ledger_key, '*', 'v', 1, 'type', 'attempt', ...)
+  call('XADD', ledger_key, '*', 'v', '1', 'type', 'attempt', ...)
   attempts_written = attempts_written + 1
 end
 
@@ -93,17 +95,18 @@ end
 local function end_organic(id, hash, state, last, job)
   local entry = named(last)
   local prompt_tokens, completion_tokens = count(entry.prompt_tokens), count(entry.completion_tokens)
-  call('HSET', hash, 'state', state, 'finished', now, 'bytes', reply_position(job[4]).bytes,
-    'status', entry.status or '', 'prompt_tokens', prompt_tokens, 'completion_tokens', completion_tokens)
+  local bytes = string.match(job[4] or '', ':(%d+):%d+$') or '0'
+  call('HSET', hash, 'state', state, 'finished', now_text, 'bytes', bytes, 'status', entry.status or '', 'prompt_tokens', tostring(prompt_tokens),
+    'completion_tokens', tostring(completion_tokens))
   call('HDEL', hash, 'token', 'worker', 'fence')
-  call('EXPIRE', hash, TOMBSTONE_SECONDS)
+  call('EXPIRE', hash, tombstone_text)
   local reply = reply_key(id)
   if entry['end'] then
     call('XADD', reply, '*', unpack(ARGV, last[1], last[2]))
   else
     call('XADD', reply, '*', 'end', state, unpack(ARGV, last[1], last[2]))
   end
-  call('EXPIRE', reply, TOMBSTONE_SECONDS)
+  call('EXPIRE', reply, tombstone_text)
   payloads[#payloads + 1] = payload_key(id)
   add_usage(job[5], job[6], prompt_tokens, completion_tokens)
 end

@@ -138,14 +138,15 @@ if redis.call('ZCARD', organic_key) >= waiting_max or redis.call('XLEN', ledger_
   return refuse('full')
 end
 local now = now_ms()
-local order = redis.call('INCR', admission_key)
-redis.call('HSET', hash, 'v', 1, 'kind', 'organic', 'state', 'waiting', 'task', task, 'order', order,
-  'created', now, 'account', account, 'stream', options.stream)
+-- As text: Redis writes each number that it gets from Lua as a float.
+local order = string.format('%.0f', redis.call('INCR', admission_key))
+redis.call('HSET', hash, 'v', '1', 'kind', 'organic', 'state', 'waiting', 'task', task, 'order', order,
+  'created', string.format('%.0f', now), 'account', account, 'stream', options.stream)
 redis.call('SET', payload_key(id), payload)
 if allowed > 0 then
   redis.call('HSET', hash, 'deadline', now + allowed)
   redis.call('ZADD', organic_deadline_key, now + allowed, id)
 end
 redis.call('ZADD', organic_key, order, id)
-redis.call('ZADD', wake_organic_key, 0, 'organic')
+redis.call('ZADD', wake_organic_key, '0', 'organic')
 return {'created', reply_key(id)}

@@ -55,7 +55,11 @@ extension Stage {
     let others = judge.requests.values.filter { $0.endings > 0 && !expected.ends.contains($0.end) }
     show("requests that ended otherwise", others.count, "", .exactly(0))
     show("findings of vision fsck", try await fsck(), "", .exactly(0))
-    complain(about: judge, others.map(\.end), unearned: expected.hasJournal ? judge.unearned : [])
+    complain([
+      ("lost", judge.lostRequests + judge.lostQueries.filter { !unsent.contains($0) }),
+      ("twice", judge.doubled), ("unearned", expected.hasJournal ? judge.unearned : []),
+      ("broken", judge.broken), ("ended", others.map(\.end)),
+    ])
     return judge
   }
 
@@ -68,11 +72,7 @@ extension Stage {
   }
 
   /// Names of what is wrong go to stderr, so that a failure can be looked into.
-  private func complain(about judge: Judge, _ others: [String], unearned: [String]) {
-    let lists = [
-      ("lost", judge.lostRequests + judge.lostQueries), ("twice", judge.doubled), ("unearned", unearned),
-      ("broken", judge.broken), ("ended", others),
-    ]
+  private func complain(_ lists: [(String, [String])]) {
     for (what, names) in lists where !names.isEmpty {
       Chaos.complain("\(parameters.name): \(what): \(names.prefix(8).joined(separator: " "))\n")
     }

@@ -134,10 +134,17 @@ struct DemoFolder {
   func showLogTails() {
     let names = (try? FileManager.default.contentsOfDirectory(atPath: path)) ?? []
     for name in names.sorted() where name.hasSuffix(".log") {
-      let text = (try? String(contentsOfFile: file(name), encoding: .utf8)) ?? ""
-      if text.isEmpty { continue }
-      let lines = text.split(separator: "\n").suffix(5)
-      print("\(name):\n  " + lines.joined(separator: "\n  "))
+      let lines = tail(of: name).split(separator: "\n").suffix(5)
+      if !lines.isEmpty { print("\(name):\n  " + lines.joined(separator: "\n  ")) }
     }
+  }
+
+  /// The end of a file, 16 KiB at most; empty when there is none.
+  private func tail(of name: String) -> String {
+    guard let handle = FileHandle(forReadingAtPath: file(name)) else { return "" }
+    defer { try? handle.close() }
+    guard let size = try? handle.seekToEnd(), size > 0 else { return "" }
+    try? handle.seek(toOffset: size - min(size, 16 << 10))
+    return String(decoding: (try? handle.readToEnd()) ?? Data(), as: UTF8.self)
   }
 }

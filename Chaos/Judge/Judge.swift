@@ -60,9 +60,11 @@ struct Judge {
 
   init(reading path: String, periodSeed: UInt64) throws {
     self.periodSeed = periodSeed
-    guard let data = FileManager.default.contents(atPath: path) else {
+    // Not by FileManager: of an empty file Foundation 6.3 leaks its buffer.
+    guard let handle = FileHandle(forReadingAtPath: path) else {
       throw ChaosFailure("the evidence cannot be read")
     }
+    let data = try handle.readToEnd() ?? Data()
     var (seen, kept): ([String: String], Set<String>) = ([:], [])
     for line in data.split(separator: 10) {
       let words = String(decoding: line, as: UTF8.self).split(separator: " ").map(String.init)

@@ -9,8 +9,11 @@ enum SoakCase {
     seconds: 600,
     isInAll: false, run: run)
 
-  /// Each round is one period.
+  /// Work of each round, and the time until its period has ended.
   private static let roundSeconds = 60
+  private static let restSeconds = 6
+  /// Jobs a second while there is work: 200 over a whole round.
+  private static let (queries, requests) = (176, 44)
 
   @IO private static func run(_ stage: Stage) async throws {
     var redis = try await stage.startRedis()
@@ -21,17 +24,17 @@ enum SoakCase {
     var workers = [
       try await stage.startWorker(), try await stage.startWorker(behind), try await stage.startWorker(),
     ]
-    let rounds = max(2, Int((stage.parameters.minutes ?? 2) * 60) / roundSeconds)
+    let rounds = max(2, Int((stage.parameters.minutes ?? 2) * 60) / (roundSeconds + restSeconds))
     var base = (keys: 0, bytes: 0)
     var faults: [String: Int] = [:]
     // The first round is without faults: what is there after it is what the others are held against.
     for round in 0..<rounds {
-      var plan = Stage.Plan(miners: [miner, miner], queries: roundSeconds * 160)
-      plan.dueMilliseconds = { 1_000 + $0 * 1_000 / 160 }
-      plan.periodSeconds = roundSeconds + 60
+      var plan = Stage.Plan(miners: [miner, miner], queries: roundSeconds * queries)
+      plan.dueMilliseconds = { 1_000 + $0 * 1_000 / queries }
+      plan.periodSeconds = roundSeconds + restSeconds
       try await stage.open(plan)
       let users = try stage.users()
-      users.begin(perSecond: 40)
+      users.begin(perSecond: Double(requests))
       let end = Monotonic.now().advanced(milliseconds: roundSeconds * 1000)
       while Monotonic.now() < end {
         try await stage.pass(milliseconds: 3_000 + stage.random.below(4_000))
@@ -53,7 +56,7 @@ enum SoakCase {
     let judge = try await stage.conclude(
       stopping: workers, .init(ends: ["done", "interrupted", "dead"], drainSeconds: 120))
     let end = try await leftOver(stage)
-    stage.show("rounds of a minute", rounds)
+    stage.show("rounds", rounds)
     for (fault, count) in faults.sorted(by: { $0.key < $1.key }) { stage.show(fault, count) }
     stage.show("jobs", judge.requests.count + judge.due.count)
     stage.show(
@@ -105,6 +108,7 @@ enum SoakCase {
   @IO private static func closePeriod(_ stage: Stage) async throws {
     guard let snapshot = stage.snapshot else { return }
     _ = try await stage.queue.lead(role: "producer", token: "chaos", lifeMilliseconds: 600_000)
+    try await stage.sweepPeriod()
     let result = try await stage.queue.closePeriod(
       leader: "chaos", period: snapshot.id, isForced: false, keepSeconds: 60)
     guard result == .closed else { throw ChaosFailure("the period does not close: \(result)") }

@@ -18,6 +18,7 @@ enum Benchmarks {
     Entry(name: "queue-enqueue", work: QueueEnqueueBench.run),
     Entry(name: "queue-latency", work: QueueLatencyBench.pushes),
     Entry(name: "queue-delayed", work: QueueLatencyBench.delayed),
+    Entry(name: "queue-crash", work: QueueCrashBench.run),
     Entry(name: "growth", work: GrowthBench.run), Entry(name: "scale", work: ScaleBench.run),
     Entry(name: "start-up", work: StartUpBench.run),
   ]

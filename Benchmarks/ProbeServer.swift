@@ -3,13 +3,22 @@ import Foundation
 import Glibc
 
 /// A miner inside the load generator: it notes when each request's first byte arrives, and writes into each
-/// token when it was sent. Requests are told apart by their seed, and say by `max_tokens` how many tokens they
-/// want: one comes at once, more come ten times a second.
+/// token when it was sent. Requests are told apart by their seed.
 @IO
 final class ProbeServer: ReadinessHandler {
   static let paceMilliseconds = 100
 
-  /// Arrivals by the request's seed, in order.
+  /// What a request gets.
+  enum Answer {
+    /// As many tokens as its `max_tokens` asks for: one comes at once, more come ten times a second.
+    case asAsked
+    case oneToken
+    /// Nothing, for as long as the connection lives.
+    case silence
+  }
+
+  var answer = Answer.asAsked
+  /// The last arrival of each seed, and the seeds in the order of all arrivals.
   private(set) var arrivals: [Int: Monotonic] = [:]
   private(set) var order: [Int] = []
   /// Whether tokens are sent by ``step(_:)`` instead of in time.
@@ -123,7 +132,8 @@ final class ProbeServer: ReadinessHandler {
       input = []
       firstByteAt = nil
       server.arrived(number("seed") ?? -1, at: moment)
-      let tokens = number("max_tokens") ?? 1
+      guard server.answer != .silence else { return }
+      let tokens = server.answer == .oneToken ? 1 : number("max_tokens") ?? 1
       write(Connection.head)
       guard !server.isStepped else {
         left = tokens

@@ -1,5 +1,6 @@
 import Common
 import Foundation
+import Glibc
 
 /// A period with one miner and one task in a namespace of its own, and a worker that serves it.
 @IO
@@ -87,16 +88,25 @@ final class Scene {
 
   // MARK: the worker
 
-  /// Starts a worker under test, by another command if one is given.
+  /// Starts a worker under test, with room for answers of any length and leases that no pause ends; by another
+  /// command if one is given.
   func startWorker(slots: Int, by command: [String] = []) async throws {
     let bytesMax = String(1 << 30)
+    try await startWorker(
+      [
+        "--slots", String(slots), "--reply-bytes-max", bytesMax, "--response-bytes-max", bytesMax,
+        "--organic-lease-ms", "60000", "--grace-ms", "0",
+      ], by: command)
+  }
+
+  /// Starts a worker with these settings, and the defaults of all others.
+  func startWorker(_ settings: [String], by command: [String] = []) async throws {
     let before = try await records().count
     let started = try lab.start(
       (command.isEmpty ? [Lab.program("vision-workers")] : command) + [
-        "--redis-url", "unix://" + lab.redisSocket, "--namespace", namespace,
-        "--slots", String(slots), "--reply-bytes-max", bytesMax, "--response-bytes-max", bytesMax,
-        "--organic-lease-ms", "60000", "--grace-ms", "0", "--miner-networks", "127.0.0.0/8",
-      ], isServer: false)
+        "--redis-url", "unix://" + lab.redisSocket, "--namespace", namespace, "--miner-networks",
+        "127.0.0.0/8",
+      ] + settings, isServer: false)
     workers.append(started)
     try await wait(seconds: command.isEmpty ? 20 : 60, for: "the worker to start") {
       try await self.records().count > before
@@ -121,6 +131,17 @@ final class Scene {
     return worker
   }
 
+  /// Kills the worker (SIGKILL), and tells when.
+  func killWorker() async throws -> Monotonic {
+    let worker = try runningWorker()
+    let moment = Monotonic.now()
+    worker.signal(SIGKILL)
+    _ = await worker.waitForExit()
+    await lab.end(worker)
+    workers.removeAll { $0 === worker }
+    return moment
+  }
+
   /// Ends the workers and drops all that the scene stored.
   func end() async throws {
     for worker in workers { await lab.end(worker) }
@@ -142,13 +163,15 @@ final class Scene {
     try await wait(seconds: 120, for: "\(count) answers") { try await self.progress().ended == count }
   }
 
-  private func submit(_ count: Int) async throws {
+  /// Submits requests; the number of each is its seed.
+  func submit(_ count: Int) async throws {
     submissions += 1
     ids = (0..<count).map { "bench-\(submissions)-\($0)" }
-    let payload = Array(#"{"messages":[{"role":"user","content":"Tell me about lighthouses."}]}"#.utf8)
+    let messages = #"{"messages":[{"role":"user","content":"Tell me about lighthouses."}],"seed":"#
     for start in stride(from: 0, to: count, by: 100) {
-      let tasks = ids[start..<min(start + 100, count)].map { id in
-        IO.task { @IO [queue] in try await queue.submit(id: id, task: "bench", payload: payload) }
+      let tasks = (start..<min(start + 100, count)).map { number in
+        let (id, payload) = (ids[number], Array("\(messages)\(number)}".utf8))
+        return IO.task { @IO [queue] in try await queue.submit(id: id, task: "bench", payload: payload) }
       }
       for task in tasks {
         let result = try await task.value

@@ -59,7 +59,7 @@ let package = Package(
     + [
       .executableTarget(
         name: "vision-bench", dependencies: ["Common", "Aggregator", "Workers"], path: "Benchmarks",
-        exclude: ["Counts/counts.txt"], swiftSettings: settings),
+        exclude: ["Counts/counts.txt", "Peers"], swiftSettings: settings),
       .executableTarget(
         name: "vision-fuzz", dependencies: ["Common", "Producer", "Workers", "Aggregator"], path: "Fuzz",
         exclude: ["Corpus"], swiftSettings: settings),

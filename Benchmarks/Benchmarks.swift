@@ -29,6 +29,9 @@ enum Benchmarks {
       Setting("json", .boolean, default: "false", help: "One JSON object for each row instead of a table."),
       Setting("seconds", .decimal(0.2...60), default: "2", help: "Length of one measurement, in seconds."),
       Setting(
+        "peers", .boolean, default: "false",
+        help: "queue-…: also other job queues, which are installed from PyPI into the run's folder."),
+      Setting(
         "seeds", .string(maxBytes: 40), default: "101-120",
         help: "router: the first and the last seed; the router was tuned on 1-20."),
       Setting(
@@ -61,6 +64,7 @@ enum Benchmarks {
     let chosen = isCount ? [counts] : entries.filter { names.isEmpty || names.contains($0.name) }
     let work = IO.task { @IO in
       try await lab.startRedis()
+      if settings.bool("peers") { try await QueuePeers.install(lab) }
       return try await measure(chosen, lab, asJSON: settings.bool("json"))
     }
     let watch = context.stopping.onFire { work.cancel() }

@@ -28,9 +28,9 @@ final class Lab {
   /// Measurements of each figure; the middle one counts.
   static let rounds = 3
 
-  private let serverCore: Int
+  let serverCore: Int
   /// The cores that this process was started on; it may be elsewhere later.
-  private let ownCores: String
+  let ownCores: String
   private var isMoved = false
   private let folder: String
   private var children: [ChildProcess] = []
@@ -38,6 +38,8 @@ final class Lab {
   private(set) var redis: RedisClient
   private(set) var redisProcess: ChildProcess?
   let redisSocket: String
+  /// The Python of each list of requirements with `--peers`; empty without.
+  var pythons: [String: String] = [:]
   private let address: RedisAddress
 
   init(seconds: Double, serverCore: Int) throws {
@@ -154,7 +156,8 @@ final class Lab {
     return (own as NSString).deletingLastPathComponent + "/" + name
   }
 
-  private static func find(_ name: String) throws -> String {
+  /// A file of this project.
+  static func find(_ name: String) throws -> String {
     let path = FileManager.default.currentDirectoryPath + "/" + name
     guard FileManager.default.fileExists(atPath: path) else {
       throw BenchFailure("\(name) is missing: run scripts/bench")

@@ -10,8 +10,6 @@ enum Peers {
     var microsecondsEach: Double
   }
 
-  private static let limits = ChildLimits(stdoutMaxBytes: 1 << 20, timeoutMilliseconds: 120_000)
-
   /// `redis-benchmark` with one connection and `depth` commands in each pipeline.
   static func redisBenchmark(
     _ lab: Lab, depth: Int, count: Int, command: [String]
@@ -56,8 +54,10 @@ enum Peers {
     return Figure(perSecond: numbers[0] / (numbers[1] / 1e6), microsecondsEach: microseconds / numbers[0])
   }
 
-  private static func run(_ arguments: [String]) async throws -> (String, Double) {
+  /// Runs a program that must end well within `seconds`: what it wrote, and its processor time in microseconds.
+  static func run(_ arguments: [String], seconds: Int = 120) async throws -> (String, Double) {
     let before = ProcessFigures.endedChildrenMicroseconds()
+    let limits = ChildLimits(stdoutMaxBytes: 1 << 20, timeoutMilliseconds: seconds * 1000)
     let result = try await ChildProcess.run(ChildCommand(arguments), limits: limits)
     let text = String(decoding: result.stdout, as: UTF8.self)
     guard result.status.isSuccess else {

@@ -63,7 +63,7 @@ struct Row {
     return String(decoding: writer.bytes, as: UTF8.self)
   }
 
-  private static let widths = [13, 26, 10, 9, 10, 6]
+  private static let widths = [13, 34, 10, 9, 10, 6]
 
   private static func line(_ words: [String]) -> String {
     let padded = zip(words, widths).map {

@@ -24,6 +24,8 @@ enum QueueCrashBench {
         bench: bench, metric: "synthetic_last_rerun", value: synthetic, unit: "s", aim: .atMost(17),
         anchor: anchor),
     ]
+      + (try await QueuePeers.rows(
+        lab, bench: bench, [.init(name: "last_rerun", unit: "s", ours: ("organic_last_rerun", organic))]))
   }
 
   private static func longest(_ lab: Lab, planned: Int) async throws -> Double {

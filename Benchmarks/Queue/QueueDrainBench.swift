@@ -8,11 +8,24 @@ enum QueueDrainBench {
   private static let slots = 200
 
   static func run(_ lab: Lab) async throws -> [Row] {
-    try await drain(lab, "organics") { yard, count in try await yard.submit(count, prefix: "o") }
-      + drain(lab, "planned") { yard, count in
-        let period = try await yard.openPeriod(planned: count)
-        try await yard.schedule(period, Array(repeating: 1, count: count))
-      }
+    let organics = try await drain(lab, "organics") { yard, count in
+      try await yard.submit(count, prefix: "o")
+    }
+    let planned = try await drain(lab, "planned") { yard, count in
+      let period = try await yard.openPeriod(planned: count)
+      try await yard.schedule(period, Array(repeating: 1, count: count))
+    }
+    // Theirs are like users' requests: each has arguments of its own, of the same size.
+    let peers = try await QueuePeers.rows(
+      lab, bench: "queue-drain",
+      [
+        .init(
+          name: "jobs_per_second", unit: "jobs/s", ours: (organics[0].metric, organics[0].value), isRate: true
+        ),
+        .init(name: "worker_cpu", unit: "us/job", ours: (organics[1].metric, organics[1].value)),
+        .init(name: "redis_cpu", unit: "us/job", ours: (organics[2].metric, organics[2].value)),
+      ])
+    return organics + planned + peers
   }
 
   private static func drain(

@@ -45,6 +45,13 @@ enum QueueEnqueueBench {
         bench: bench, metric: "single_to_lpush", value: single.median / push.median, unit: "x",
         aim: .atMost(2)),
     ]
+      + (try await QueuePeers.rows(
+        lab, bench: bench,
+        [
+          .init(
+            name: "bulk_jobs_per_second", unit: "jobs/s", ours: ("plan_in_chunks", bulk.median), isRate: true),
+          .init(name: "single_p50", unit: "us", ours: ("single_p50", single.median)),
+        ]))
   }
 
   private static func perSecond(_ count: Int, _ work: @IO () async throws -> Void) async throws -> Double {

@@ -65,6 +65,8 @@ enum Benchmarks {
     let work = IO.task { @IO in
       try await lab.startRedis()
       if settings.bool("peers") { try await QueuePeers.install(lab) }
+      let machine = try await Machine.look(lab)
+      show(settings.bool("json") ? machine.json : machine.lines)
       return try await measure(chosen, lab, asJSON: settings.bool("json"))
     }
     let watch = context.stopping.onFire { work.cancel() }

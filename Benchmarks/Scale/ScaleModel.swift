@@ -1,9 +1,10 @@
 import Common
+import Foundation
 
 /// Workers that share one Redis, in virtual time: what many cores would do, from what one costs.
 ///
-/// Each worker has a core of its own. It handles a batch, hands it to Redis, which serves one call after the other,
-/// and goes on with the next while at most two of its calls are under way.
+/// Each worker has a core of its own. Batches of work come to it at random moments; it handles each, and hands it to
+/// Redis, which serves one call after the other. At most two calls of a worker are under way.
 struct ScaleModel {
   /// Processor time of one item, in microseconds.
   var workerMicroseconds: Double
@@ -13,40 +14,60 @@ struct ScaleModel {
 
   /// What a number of workers does.
   struct Result: Equatable {
-    var perSecond: Double
+    /// Items done of those that came.
+    var share: Double
     /// Share of its core that Redis uses.
     var redisShare: Double
+    /// From the hand-over to the answer, in milliseconds; of a hundred calls the slowest.
+    var callMilliseconds: Double
   }
 
   private static let callsMax = 2
-  private static let seconds = 4.0
+  private static let microseconds = 20e6
 
-  /// Four seconds of so many workers that never lack work. Equal seeds give equal results.
-  func run(workers: Int, seed: UInt64) -> Result {
+  /// Items a second of each worker with which `workers` of them bring Redis to a share of its core.
+  func rate(workers: Int, redisShare: Double) -> Double {
+    redisShare * 1e6 / redisMicroseconds / Double(workers)
+  }
+
+  /// Twenty seconds of so many workers. Equal seeds give equal results.
+  /// - Parameter perSecond: items that come to each worker.
+  func run(workers: Int, perSecond: Double, seed: UInt64) -> Result {
     var random = SeededRandom(seed: seed, "scale")
-    // When each worker has its core back, and when its calls end.
+    let distance = Double(batch) / perSecond * 1e6
+    func pause() -> Double { -log(1 - random.uniform()) * distance }
+    // When each worker's next batch comes, when it has its core back, and when its calls end.
+    var arrivals = (0..<workers).map { _ in pause() }
     var free = [Double](repeating: 0, count: workers)
     var calls = [[Double]](repeating: [], count: workers)
-    var redisFree = 0.0
-    var redisBusy = 0.0
-    var items = 0
-    let end = ScaleModel.seconds * 1e6
-    while let next = free.indices.min(by: { free[$0] < free[$1] }), free[next] < end {
-      // Between half and one and a half times the mean: no two workers march in step.
-      let work = Double(batch) * workerMicroseconds * (0.5 + random.uniform())
-      let handed = free[next] + work
-      let service = Double(batch) * redisMicroseconds
-      redisFree = max(redisFree, handed) + service
-      redisBusy += service
-      if redisFree <= end { items += batch }
+    var (redisFree, redisBusy) = (0.0, 0.0)
+    var (came, done) = (0, 0)
+    var times: [Double] = []
+    func start(_ worker: Int) -> Double { max(arrivals[worker], free[worker]) }
+    while let next = arrivals.indices.min(by: { start($0) < start($1) }),
+      start(next) < ScaleModel.microseconds
+    {
+      let handed = start(next) + Double(batch) * workerMicroseconds
+      came += batch
+      let begun = max(redisFree, handed)
+      redisFree = begun + Double(batch) * redisMicroseconds
+      redisBusy += Double(batch) * redisMicroseconds
+      if redisFree <= ScaleModel.microseconds { done += batch }
+      times.append(redisFree - handed)
       calls[next].append(redisFree)
       free[next] = handed
       if calls[next].count >= ScaleModel.callsMax { free[next] = max(handed, calls[next].removeFirst()) }
+      arrivals[next] += pause()
+    }
+    // What has come and not been begun counts too.
+    for worker in arrivals.indices {
+      while arrivals[worker] < ScaleModel.microseconds {
+        came += batch
+        arrivals[worker] += pause()
+      }
     }
     return Result(
-      perSecond: Double(items) / ScaleModel.seconds, redisShare: min(1, redisBusy / max(end, redisFree)))
+      share: Double(done) / Double(max(1, came)), redisShare: min(1, redisBusy / ScaleModel.microseconds),
+      callMilliseconds: times.quantile(0.99) / 1_000)
   }
-
-  /// Workers, as a fraction, with which Redis is busy for this share of the time, when all of them are.
-  func workers(atRedisShare share: Double) -> Double { share * workerMicroseconds / redisMicroseconds }
 }

@@ -188,6 +188,8 @@ final class Users {
   func end() async {
     close()
     for task in tasks { await task.value }
+    // They hold these users.
+    tasks = []
   }
 
   /// Ends all connections; whoever waits on them gets an error.

@@ -28,7 +28,7 @@ enum QueuePeers {
       recovery: "lockDuration and stalledInterval 10 s; by default 76 s, quoted"),
     Peer(
       name: "arq", requirements: "requirements-arq.txt", drained: 2_000,
-      recovery: "job_timeout 10 s; by default 310 s"),
+      recovery: "job_timeout 10 s; by default 310 s, from its source"),
     Peer(name: "celery", drained: 2_000),
   ]
 

@@ -49,17 +49,20 @@ enum RedisCases {
     expected.lostMax = windowMilliseconds == 0 ? 0 : Int.max / 2
     let judge = try await stage.conclude(stopping: workers, expected)
     stage.show("restarts", judge.times(of: "redis-ready").count, "", .exactly(Double(rounds)))
-    let deaths = judge.times(of: "redis-dies")
-    let ages = judge.lostRequests.compactMap { judge.requests[$0]?.acceptedAt }.map { at in
-      deaths.first { $0 >= at }.map { $0 - at } ?? Int.max / 2
-    }
-    if windowMilliseconds > 0 {
-      stage.show(
-        "oldest lost write before the death", ages.max() ?? 0, "ms", .atMost(Double(windowMilliseconds)))
-    }
+    if windowMilliseconds > 0 { showLoss(stage, judge, windowMilliseconds: windowMilliseconds) }
     stage.show(
       "effects that vanished", judge.vanished.count, "", windowMilliseconds == 0 ? .exactly(0) : .shown)
     let resumed = judge.resumptions(after: judge.times(of: "redis-ready"))
     stage.show("resumed after it was ready, worst", resumed.max() ?? 0, "ms", .atMost(5_000))
+  }
+
+  /// How long before a death of Redis the oldest request was taken that is lost.
+  @IO static func showLoss(_ stage: Stage, _ judge: Judge, windowMilliseconds: Int) {
+    let deaths = judge.times(of: "redis-dies")
+    let ages = judge.lostRequests.compactMap { judge.requests[$0]?.acceptedAt }.map { at in
+      deaths.first { $0 >= at }.map { $0 - at } ?? Int.max / 2
+    }
+    stage.show(
+      "oldest lost write before the death", ages.max() ?? 0, "ms", .atMost(Double(windowMilliseconds)))
   }
 }

@@ -15,7 +15,13 @@ class Peer(common.Peer):
             task_acks_late=True, task_ignore_result=True, worker_prefetch_multiplier=4,
             broker_connection_retry_on_startup=True,
         )
-        self.task = self.app.task(self.handle, name="job")
+
+        # A function: of a bound method Celery would ask for the object too.
+        @self.app.task(name="job")
+        def job(data):
+            self.handle(data)
+
+        self.task = job
 
     async def push(self, number):
         self.task.apply_async((common.job(number),))

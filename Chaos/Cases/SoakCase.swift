@@ -25,7 +25,7 @@ enum SoakCase {
       try await stage.startWorker(), try await stage.startWorker(behind), try await stage.startWorker(),
     ]
     let rounds = max(2, Int((stage.parameters.minutes ?? 2) * 60) / (roundSeconds + restSeconds))
-    var base = (keys: 0, bytes: 0)
+    var base = (keys: 0, bytes: 0, dataset: 0)
     var faults: [String: Int] = [:]
     // The first round is without faults: what is there after it is what the others are held against.
     for round in 0..<rounds {
@@ -68,6 +68,8 @@ enum SoakCase {
     stage.show("memory of keys at the baseline", base.bytes, "bytes")
     let growth = 100 * Double(end.bytes - base.bytes) / Double(max(1, base.bytes))
     stage.show("memory of keys beyond the baseline", growth, "%", .atMost(2))
+    let dataset = 100 * Double(end.dataset - base.dataset) / Double(max(1, base.dataset))
+    stage.show("memory of Redis's data beyond the baseline", dataset, "%", .atMost(2))
   }
 
   /// One fault by chance. Returns its name.
@@ -121,7 +123,7 @@ enum SoakCase {
 
   /// Keys and bytes that are there without what goes by itself: replies and records that live for an hour,
   /// closed periods, and the ledger, which the aggregator trims.
-  @IO private static func leftOver(_ stage: Stage) async throws -> (keys: Int, bytes: Int) {
+  @IO private static func leftOver(_ stage: Stage) async throws -> (keys: Int, bytes: Int, dataset: Int) {
     let queue = stage.queue
     try await stage.redis("DEL", queue.keys.fixed(.ledger), queue.keys.fixed(.counts))
     var cursor = "0"
@@ -134,17 +136,20 @@ enum SoakCase {
         try await stage.redis("UNLINK", key)
       }
     } while cursor != "0"
+    try await stage.pass(milliseconds: 1_000)
+    try await stage.redis("MEMORY", "PURGE")
     return try await sizes(stage)
   }
 
-  /// All keys that are left, and their memory: Redis's own buffers and caches come and go with its restarts.
-  @IO private static func sizes(_ stage: Stage) async throws -> (keys: Int, bytes: Int) {
+  /// All keys that are left, their memory, and what Redis counts as data.
+  @IO private static func sizes(_ stage: Stage) async throws -> (keys: Int, bytes: Int, dataset: Int) {
     let names = (try await stage.redis("KEYS", "*").elements ?? []).compactMap(\.text)
     let reads = names.map { name in
       IO.task { @IO in try await stage.redis("MEMORY", "USAGE", name, "SAMPLES", "0").int ?? 0 }
     }
     var bytes = 0
     for read in reads { bytes += try await read.value }
-    return (names.count, bytes)
+    let dataset = try await stage.info("memory", "used_memory_dataset")
+    return (names.count, bytes, dataset)
   }
 }

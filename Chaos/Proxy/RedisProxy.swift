@@ -83,6 +83,7 @@ final class RedisProxy: ReadinessHandler {
   func close() {
     guard let registration else { return }
     self.registration = nil
+    (onCommand, onStrike) = (nil, nil)
     EventLoop.shared.unregister(registration)
     Glibc.close(fd)
     resetAll()

@@ -52,13 +52,13 @@ extension Stage {
       show("effects without a miner's answer", judge.unearned.count, "", .exactly(0))
     }
     show("replies with a gap or a repetition", judge.broken.count, "", .exactly(0))
-    let others = judge.requests.values.filter { $0.endings > 0 && !expected.ends.contains($0.end) }
+    let others = judge.requests.filter { $0.value.endings > 0 && !expected.ends.contains($0.value.end) }
     show("requests that ended otherwise", others.count, "", .exactly(0))
     show("findings of vision fsck", try await fsck(), "", .exactly(0))
     complain([
       ("lost", judge.lostRequests + judge.lostQueries.filter { !unsent.contains($0) }),
       ("twice", judge.doubled), ("unearned", expected.hasJournal ? judge.unearned : []),
-      ("broken", judge.broken), ("ended", others.map(\.end)),
+      ("broken", judge.broken), ("ended", others.map { $0.key + " " + $0.value.end }),
     ])
     return judge
   }

@@ -102,6 +102,8 @@ final class Stage {
   func end(keeping: Bool) async {
     for each in users { await each.end() }
     for proxy in proxies { proxy.close() }
+    // Users and what a proxy calls hold the stage.
+    (users, proxies) = ([], [])
     queue.redis.close()
     let endings = children.map { child in
       IO.task { @IO in

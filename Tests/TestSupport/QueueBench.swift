@@ -56,13 +56,14 @@ public final class QueueBench {
     }
   }
 
-  /// Claims with a fresh request, `organics` jobs in all.
+  /// Claims with a fresh request, or repeats one, `organics` jobs in all.
   public func claim(
-    _ worker: String = "w", organics: Int = 100, synthetics: Int = 100
+    _ worker: String = "w", request: Int? = nil, organics: Int = 100, synthetics: Int = 100
   ) async throws -> ClaimResult {
     requests += 1
+    let number = request ?? requests
     return try await queue.claim(
-      worker: worker, request: requests, nonce: "n\(requests)", organicMax: organics,
+      worker: worker, request: number, nonce: "n\(number)", organicMax: organics,
       syntheticMax: synthetics, organicLeaseMilliseconds: 6_000, syntheticLeaseMilliseconds: 15_000)
   }
 

@@ -191,7 +191,7 @@ extension JobQueue {
 
   /// A period's snapshot, as JSON, and its seed; nil when it is unknown.
   public func storedPlan(_ period: PeriodID) async throws(RedisError) -> StoredPlan? {
-    let reply = try await redis.send("HMGET", keys.period(period), "snapshot", "seed")
+    let reply = try await read("HMGET", keys.period(period), "snapshot", "seed")
     guard let items = reply.elements, items.count == 2, let snapshot = items[0].data,
       let seed = items[1].text.flatMap(UInt64.init)
     else { return nil }

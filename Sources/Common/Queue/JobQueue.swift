@@ -25,10 +25,23 @@ public final class JobQueue {
   func run(
     _ script: Script, bytes: Int = 240, _ arguments: (inout RedisCommand) -> Void
   ) async throws(RedisError) -> RedisReply {
+    try await patiently { () async throws(RedisError) in try await attempt(script, bytes, arguments) }
+  }
+
+  /// Sends a command that changes nothing, and again while Redis is away or when its reply was lost.
+  /// - Throws: as ``run(_:bytes:_:)``.
+  func read(_ words: String...) async throws(RedisError) -> RedisReply {
+    let command = RedisCommand(words: words)
+    return try await patiently { () async throws(RedisError) in try await redis.send(command) }
+  }
+
+  private func patiently(
+    _ attempt: () async throws(RedisError) -> RedisReply
+  ) async throws(RedisError) -> RedisReply {
     let deadline = Monotonic.now().advanced(milliseconds: patienceMilliseconds)
     while true {
       do throws(RedisError) {
-        return try await attempt(script, bytes, arguments)
+        return try await attempt()
       } catch {
         guard error.isTransient, Monotonic.now() < deadline, !Task.isCancelled else { throw error }
         await EventLoop.shared.sleep(milliseconds: 20)

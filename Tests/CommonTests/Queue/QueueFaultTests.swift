@@ -16,6 +16,23 @@ struct QueueFaultTests {
     }
   }
 
+  @Test("a worker that hears of its claim late has the whole lease left")
+  @IO func lateClaim() async throws {
+    try await QueueBench.run { bench in
+      _ = try await bench.plan(counts: [[1]])
+      try await bench.submit("a")
+      let first = try await bench.claim("w", request: 7)
+      #expect(first.grants.count == 2)
+      // The reply was lost, and Redis away for most of the lease.
+      try await bench.pass(5_500)
+      #expect(try await bench.claim("w", request: 7).grants == first.grants)
+      try await bench.pass(5_500)
+      #expect(try await bench.recover()?.takenBack == 0)
+      try await bench.pass(1_000)
+      #expect(try await bench.recover()?.takenBack == 1, "the organic's 6 s are over")
+    }
+  }
+
   @Test("pieces are written once and without a gap")
   @IO func pieces() async throws {
     try await QueueBench.run { bench in

@@ -15,6 +15,7 @@ extension ReferenceQueue {
       let ids = known.granted.filter { id in
         jobs[id]?.state == "running" && jobs[id]?.token?.hasPrefix(nonce) == true
       }
+      for id in ids { renew(id, SyntheticJob(id: id) == nil ? Self.organicLease : Self.syntheticLease) }
       return Claimed(next: syntheticMax > 0 ? dues.first?.score : nil, ids: ids)
     }
     var claimed = Claimed()
@@ -173,7 +174,9 @@ extension ReferenceQueue {
   mutating func claimCheck(worker: String, nonce: String, server: String, tasks: [String]) -> String? {
     let token = nonce + ".1"
     if let known = workers[worker], known.checkNonce == nonce {
-      return known.check.flatMap { held($0, token)?.id }
+      guard let id = known.check.flatMap({ held($0, token)?.id }) else { return nil }
+      renew(id, Self.checkLease)
+      return id
     }
     if paused.contains("check") { return nil }
     guard let id = nextCheck(server, tasks) else {

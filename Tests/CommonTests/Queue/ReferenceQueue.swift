@@ -275,10 +275,8 @@ struct ReferenceQueue {
     workers[worker, default: Worker()].request = workers[worker]?.request
     var ended: [String: LeaseResult] = [:]
     for item in list {
-      if let job = held(item.id, item.token) {
-        guard case .lease(let until) = job.place else { continue }
-        let renewed = max(until, now + item.lease)
-        change(item.id) { $0.place = .lease(renewed) }
+      if held(item.id, item.token) != nil {
+        renew(item.id, item.lease)
       } else if let job = jobs[item.id], job.token == item.token, job.state == "cancelled" {
         ended[item.id] = .cancelled
       } else {
@@ -286,6 +284,12 @@ struct ReferenceQueue {
       }
     }
     return ended
+  }
+
+  mutating func renew(_ id: String, _ lease: Int) {
+    guard case .lease(let until) = jobs[id]?.place else { return }
+    let renewed = max(until, now + lease)
+    change(id) { $0.place = .lease(renewed) }
   }
 
   mutating func recover(limit: Int) -> JobQueue.Recovery {

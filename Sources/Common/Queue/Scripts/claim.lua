@@ -2,7 +2,7 @@
 -- Guarantee: a granted job has exactly one live token until its lease ends; organics first, in their
 --   order; a synthetic is granted never before it is due, nor after its period, nor beyond its miner's
 --   test volume (such ones are settled as skipped). A repeat with the same request number grants nothing
---   new and returns what the first call granted.
+--   new and returns what the first call granted, leased from now: the worker has only just heard of it.
 -- KEYS organic, organic:deadline, due, lease, wake:organic, wake:due, paused, ledger, counts, pace
 -- ARGS 1 worker id  2 request number  3 nonce of this claim  4 most jobs in all, thus most organics (0…100)
 --      5 most synthetics among them (0…100)  6 organic lease, ms  7 synthetic lease, ms
@@ -30,6 +30,8 @@ if known[1] == request then
     local job = redis.call('HMGET', job_key(id), 'state', 'token', 'kind', 'task', 'attempt', 'deadline', 'stream')
     if job[1] == 'running' and job[2] and string.sub(job[2], 1, #nonce) == nonce then
       local payload = job[3] == 'organic' and redis.call('GET', payload_key(id))
+      local lease = job[3] == 'organic' and organic_lease or synthetic_lease
+      redis.call('ZADD', lease_key, 'GT', now + lease, id)
       add_grant(id, job[2], job[3], job[4], job[5], job[6], job[7], payload)
     end
   end

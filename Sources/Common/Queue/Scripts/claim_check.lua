@@ -2,8 +2,8 @@
 -- Guarantee: as claim; among the oldest 100 answers of a task the one whose miner has fewest verdicts is
 --   taken; the task is the one named first that has any. Before all of them comes the answer that the server
 --   was left with, if it may be taken: the server may still be at it, and is busy for every other. A repeat
---   with the same nonce grants nothing new and returns what the first call granted. Without a grant the
---   marker says when the next answer may be taken.
+--   with the same nonce grants nothing new and returns what the first call granted, leased from now. Without
+--   a grant the marker says when the next answer may be taken.
 -- KEYS lease, paused, verdicts, checks, checks:begun, wake:check
 -- ARGS 1 worker id  2 nonce  3 lease, ms  4 the checking server, '' for none
 --      5 list of tasks in order of preference (0…100)
@@ -20,6 +20,7 @@ if known[1] == nonce then
   local job = redis.call('HMGET', job_key(known[2] or ''), 'state', 'token', 'task', 'attempt', 'remote', 'fields',
     'tries')
   if job[1] ~= 'running' or job[2] ~= token then return {} end
+  redis.call('ZADD', lease_key, 'GT', now + lease, known[2])
   local answer = redis.call('GET', answer_key(known[2])) or ''
   return {known[2], token, job[3], tonumber(job[4]), job[5] or '', cmsgpack.unpack(job[6]), answer, tonumber(job[7] or '0')}
 end

@@ -34,8 +34,15 @@ extension Judge {
 
   // MARK: what some faults are about
 
-  /// Times that miners were asked, beyond once for each job that was started.
-  var reruns: Int { services.values.reduce(0) { $0 + max(0, $1.beginnings.count - 1) } }
+  /// Times that miners were asked in vain: beyond once for each job that was started, and beyond the attempts
+  /// that the ledger has, such as the second request beside a silent miner.
+  var reruns: Int {
+    var told: [Int: Int] = [:]
+    for job in Set(requests.keys).union(due.keys) {
+      if let seed = seed(of: job) { told[seed, default: 0] += max(1, effects[job]?.attempts ?? 0) }
+    }
+    return services.reduce(0) { $0 + max(0, $1.value.beginnings.count - told[$1.key, default: 1]) }
+  }
 
   /// How long after a kill each of the dead worker's jobs was begun again or ended, ms. Jobs of which
   /// nothing is seen afterwards had ended before.

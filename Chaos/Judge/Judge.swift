@@ -34,6 +34,8 @@ struct Judge {
     /// Attempts with the outcome `ok`.
     var good = 0
     var outcomes: [String] = []
+    /// Entries that tell of an attempt at a miner.
+    var attempts = 0
     /// Redis's time of the first entry, Unix ms.
     var firstAt: Int?
     /// The longest of its attempts, ms.
@@ -118,6 +120,7 @@ struct Judge {
     guard words.count > 6, let at = Int(words[2].prefix { $0 != "-" }) else { return }
     var effect = effects[words[4]] ?? Effects()
     if words[6] == "1" { effect.settlements += 1 }
+    if words[3] == "attempt" { effect.attempts += 1 }
     if words[3] == "attempt", words[5] == "ok" { effect.good += 1 }
     effect.outcomes.append(words[5])
     effect.firstAt = effect.firstAt ?? at

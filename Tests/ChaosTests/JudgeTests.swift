@@ -73,6 +73,15 @@ struct JudgeTests {
     #expect(judge.resumptions(after: judge.times(of: "killed")) == [500])
   }
 
+  @Test("a second request beside a silent miner is no rerun, for the ledger tells of it")
+  func reruns() throws {
+    let judge = try judge(
+      "1 user asked a 7", "2 miner began 7 0", "3 miner began 7 0", "8 final 6-0 attempt a cancelled 0 1",
+      "8 final 6-1 attempt a ok 0 9", "1 user asked b 8", "2 miner began 8 0", "3 miner began 8 0",
+      "8 final 6-2 attempt b ok 0 9")
+    #expect(judge.reruns == 1, "b ran again without a word")
+  }
+
   @Test("planned queries are known by the seed that workers give to miners")
   func seeds() throws {
     let job = SyntheticJob(period: PeriodID(startSeconds: 1), task: "chat", miner: 3, number: 4)

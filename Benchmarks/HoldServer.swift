@@ -16,24 +16,12 @@ final class HoldServer: ReadinessHandler {
     return Array("\(head)\(String(event.utf8.count, radix: 16))\r\n\(event)\r\n".utf8)
   }()
 
-  private let fd: Int32
-  private let port: Int
+  private let socket: LoopbackPort
   private var registration: EventLoop.Registration?
 
   private init() throws {
-    fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let fd = fd
-    let code = withUnsafeMutablePointer(to: &address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        bind(fd, $0, length) + listen(fd, 4096) + getsockname(fd, $0, &length)
-      }
-    }
-    guard fd >= 0, code == 0 else { throw BenchFailure("cannot listen: \(String(cString: strerror(errno)))") }
-    port = Int(in_port_t(bigEndian: address.sin_port))
+    socket = try LoopbackPort()
+    try socket.listen(backlog: 4096)
   }
 
   /// Serves until the process ends.
@@ -46,8 +34,8 @@ final class HoldServer: ReadinessHandler {
         }
         let server = try HoldServer()
         server.registration = EventLoop.shared.register(
-          server.fd, events: EventLoop.readable, handler: server)
-        try "\(server.port)\n".write(toFile: arguments[1], atomically: true, encoding: .utf8)
+          server.socket.fd, events: EventLoop.readable, handler: server)
+        try "\(server.socket.number)\n".write(toFile: arguments[1], atomically: true, encoding: .utf8)
       } catch {
         FileHandle.standardError.write(Data("hold: \(error)\n".utf8))
         exit(1)
@@ -59,7 +47,7 @@ final class HoldServer: ReadinessHandler {
 
   func fileIsReady(_ events: UInt32) {
     while true {
-      let client = accept(fd, nil, nil)
+      let client = accept(socket.fd, nil, nil)
       guard client >= 0 else { return }
       _ = fcntl(client, F_SETFL, O_NONBLOCK)
       Stream(client).begin()

@@ -24,38 +24,26 @@ final class ProbeServer: ReadinessHandler {
   /// Whether tokens are sent by ``step(_:)`` instead of in time.
   var isStepped = false
   private var stepped: Connection?
-  let port: Int
-  private let fd: Int32
+  private let socket: LoopbackPort
   private var registration: EventLoop.Registration?
 
   init() throws {
-    fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let fd = fd
-    let code = withUnsafeMutablePointer(to: &address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        bind(fd, $0, length) + listen(fd, 1024) + getsockname(fd, $0, &length)
-      }
-    }
-    guard fd >= 0, code == 0 else { throw BenchFailure("cannot listen: \(String(cString: strerror(errno)))") }
-    port = Int(in_port_t(bigEndian: address.sin_port))
-    registration = EventLoop.shared.register(fd, events: EventLoop.readable, handler: self)
+    socket = try LoopbackPort()
+    try socket.listen(backlog: 1024)
+    registration = EventLoop.shared.register(socket.fd, events: EventLoop.readable, handler: self)
   }
 
-  var url: String { "http://127.0.0.1:\(port)" }
+  var url: String { "http://127.0.0.1:\(socket.number)" }
 
   func stop() {
     if let registration { EventLoop.shared.unregister(registration) }
     registration = nil
-    close(fd)
+    socket.close()
   }
 
   func fileIsReady(_ events: UInt32) {
     while true {
-      let client = accept(fd, nil, nil)
+      let client = accept(socket.fd, nil, nil)
       guard client >= 0 else { return }
       _ = fcntl(client, F_SETFL, O_NONBLOCK)
       var one: Int32 = 1

@@ -8,7 +8,7 @@ import Glibc
 @IO
 final class RedisProxy: ReadinessHandler {
   /// Where it listens.
-  let port: Int
+  var port: Int { socket.number }
   /// What programs are given as `--redis-url`.
   var url: String { "redis://127.0.0.1:\(port)" }
   /// What holds for all connections from now on.
@@ -27,7 +27,7 @@ final class RedisProxy: ReadinessHandler {
   /// Names of scripts by digest, learnt from `SCRIPT LOAD`.
   var scripts: [String: String] = [:]
   var random: SeededRandom
-  private let fd: Int32
+  private let socket: LoopbackPort
   private var registration: EventLoop.Registration?
   private var links: [ObjectIdentifier: ProxyLink] = [:]
 
@@ -35,26 +35,15 @@ final class RedisProxy: ReadinessHandler {
   init(upstream: String, seed: UInt64) throws {
     self.upstream = upstream
     random = SeededRandom(seed: seed, "proxy")
-    let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let code = withUnsafeMutablePointer(to: &address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        bind(fd, $0, length) + listen(fd, 512) + getsockname(fd, $0, &length)
-      }
-    }
-    guard fd >= 0, code == 0 else { throw ChaosFailure("cannot listen: \(String(cString: strerror(errno)))") }
-    self.fd = fd
-    port = Int(in_port_t(bigEndian: address.sin_port))
-    registration = EventLoop.shared.register(fd, events: EventLoop.readable, handler: self)
+    socket = try LoopbackPort()
+    try socket.listen(backlog: 512)
+    registration = EventLoop.shared.register(socket.fd, events: EventLoop.readable, handler: self)
   }
 
   /// Accepts what waits.
   func fileIsReady(_ events: UInt32) {
     while true {
-      let client = accept(fd, nil, nil)
+      let client = accept(socket.fd, nil, nil)
       guard client >= 0 else { return }
       accepted += 1
       guard let link = ProxyLink(client: client, proxy: self) else { continue }
@@ -85,7 +74,7 @@ final class RedisProxy: ReadinessHandler {
     self.registration = nil
     (onCommand, onStrike) = (nil, nil)
     EventLoop.shared.unregister(registration)
-    Glibc.close(fd)
+    socket.close()
     resetAll()
   }
 }

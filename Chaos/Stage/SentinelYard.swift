@@ -25,7 +25,7 @@ final class SentinelYard {
   init(_ stage: Stage, canBeParted: Bool = false) async throws {
     self.stage = stage
     settings = ["--min-replicas-to-write", "1", "--min-replicas-max-lag", String(Self.lagSecondsMax)]
-    let master = try FreePort.find()
+    let master = try LoopbackPort.free()
     servers[master] = try launch(master)
     try await until("the master") { try await self.ask(master, "PING") != nil }
     if canBeParted {
@@ -34,7 +34,7 @@ final class SentinelYard {
     }
     let address = front?.port ?? master
     for _ in 0..<2 {
-      let port = try FreePort.find()
+      let port = try LoopbackPort.free()
       servers[port] = try launch(port, of: address)
     }
     try await waitForReplicas(of: master)
@@ -141,7 +141,7 @@ final class SentinelYard {
   }
 
   private func watch(_ master: Int) throws {
-    let port = try FreePort.find()
+    let port = try LoopbackPort.free()
     let path = "\(stage.folder)/\(port).conf"
     let text = """
       port \(port)
@@ -178,25 +178,5 @@ final class SentinelYard {
 
   private func until(_ what: String, _ condition: @IO () async throws -> Bool) async throws {
     try await stage.wait(seconds: 60, for: what, until: condition)
-  }
-}
-
-/// A port that nobody listens at.
-enum FreePort {
-  /// One that the system gave and takes back: another program could be faster, which its start then shows.
-  static func find() throws -> Int {
-    let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue), 0)
-    defer { close(fd) }
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let code = withUnsafeMutablePointer(to: &address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-        bind(fd, $0, length) + getsockname(fd, $0, &length)
-      }
-    }
-    guard fd >= 0, code == 0 else { throw ChaosFailure("no port is free") }
-    return Int(in_port_t(bigEndian: address.sin_port))
   }
 }

@@ -25,15 +25,15 @@ public final class SentinelBench {
       ChildCommand([Self.root + "scripts/users", folder + "/users", "--namespace", "*"]),
       limits: ChildLimits(stdoutMaxBytes: 4_096, timeoutMilliseconds: 20_000))
     precondition(made.status.isSuccess, "scripts/users: \(String(decoding: made.stderr, as: UTF8.self))")
-    let master = FreePort.find()
+    let master = try LoopbackPort.free()
     try launch(master)
     try await until { try await self.ask(master, "PING") != nil }
-    for _ in 0..<replicas { try launch(FreePort.find(), of: master) }
+    for _ in 0..<replicas { try launch(LoopbackPort.free(), of: master) }
     try await until {
       guard try await self.info(master, "connected_slaves") == String(replicas) else { return false }
       return try await self.allLinked(self.servers.keys.filter { $0 != master })
     }
-    for _ in 0..<3 { try watch(master, FreePort.find()) }
+    for _ in 0..<3 { try watch(master, LoopbackPort.free()) }
     try await until {
       for port in self.sentinels.keys {
         let text = try await self.ask(port, "INFO", "sentinel")?.text ?? ""

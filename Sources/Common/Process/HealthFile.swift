@@ -7,14 +7,19 @@ final class HealthFile {
   static let intervalMilliseconds = 5000
 
   private let path: String
+  private let intervalMilliseconds: Int
   private let log: Log
   private let isHealthy: @IO () -> Bool
   private var wasHealthy = true
   private var timer: LoopTimer?
 
   /// Touches the file now and at every interval until ``remove()``, as long as the program is healthy.
-  init(path: String, log: Log, isHealthy: @escaping @IO () -> Bool) {
+  init(
+    path: String, log: Log, intervalMilliseconds: Int = HealthFile.intervalMilliseconds,
+    isHealthy: @escaping @IO () -> Bool
+  ) {
     self.path = path
+    self.intervalMilliseconds = intervalMilliseconds
     self.log = log
     self.isHealthy = isHealthy
     beat()
@@ -24,7 +29,7 @@ final class HealthFile {
     let isHealthy = isHealthy()
     if isHealthy { touch() } else if wasHealthy { log.error("unhealthy: the health file is left to age") }
     wasHealthy = isHealthy
-    timer = EventLoop.shared.after(milliseconds: Self.intervalMilliseconds) { [weak self] in self?.beat() }
+    timer = EventLoop.shared.after(milliseconds: intervalMilliseconds) { [weak self] in self?.beat() }
   }
 
   private func touch() {

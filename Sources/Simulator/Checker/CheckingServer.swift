@@ -28,7 +28,7 @@ import Foundation
   /// The port that the server is bound to.
   var port: Int { server?.port ?? 0 }
 
-  /// Binds to `port`; 0 lets the kernel choose. Throws ``ServerError``.
+  /// Binds to `port`; 0 lets the kernel choose. Throws ``LoopbackPort/Failure``.
   init(_ settings: CheckerSettings, port: Int) throws {
     self.settings = settings
     identifiers = SeededRandom(seed: settings.seed, "task ids")
@@ -37,7 +37,7 @@ import Foundation
     }
   }
 
-  /// Begins to serve. Throws ``ServerError``.
+  /// Begins to serve. Throws ``LoopbackPort/Failure``.
   func start() throws { try server?.start() }
 
   /// Closes everything.

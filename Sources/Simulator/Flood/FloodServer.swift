@@ -27,7 +27,7 @@ import Common
   /// The ports that the server is bound to.
   var ports: [Int] { servers.map(\.port) }
 
-  /// Binds to `port`; 0 lets the kernel choose. Throws ``ServerError``.
+  /// Binds to `port`; 0 lets the kernel choose. Throws ``LoopbackPort/Failure``.
   /// - Parameters:
   ///   - ports: to clients each is a server of its own; those after the first are the kernel's choice.
   ///   - fault: how its streams misbehave; nil for not at all.
@@ -61,7 +61,7 @@ import Common
     }
   }
 
-  /// Begins to serve. Throws ``ServerError``.
+  /// Begins to serve. Throws ``LoopbackPort/Failure``.
   func start() throws { for server in servers { try server.start() } }
 
   /// Many streams that begin together must not send together for ever: each one's second token comes earlier

@@ -7,7 +7,7 @@ import Foundation
   private let population: Population
 
   /// Binds every miner: to `basePort` and the ports after it in the order of uid, or to ports of the
-  /// kernel's choice. Throws ``ServerError``.
+  /// kernel's choice. Throws ``LoopbackPort/Failure``.
   init(_ population: Population, basePort: Int?) throws {
     self.population = population
     let wheel = TickWheel()
@@ -17,7 +17,7 @@ import Foundation
     }
   }
 
-  /// Begins to serve. Throws ``ServerError``.
+  /// Begins to serve. Throws ``LoopbackPort/Failure``.
   func start() throws { for miner in miners { try miner.start() } }
 
   /// Closes everything.

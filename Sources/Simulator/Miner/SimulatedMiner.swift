@@ -27,7 +27,7 @@ import Foundation
   /// The port that the miner is bound to.
   var port: Int { server?.port ?? 0 }
 
-  /// Binds a miner to `port`; 0 lets the kernel choose. Throws ``ServerError``.
+  /// Binds a miner to `port`; 0 lets the kernel choose. Throws ``LoopbackPort/Failure``.
   init(_ behaviour: MinerBehaviour, tasks: [TaskConfig], port: Int, wheel: TickWheel) throws {
     self.behaviour = behaviour
     self.tasks = tasks.filter { behaviour.hardware[$0.name] != nil }

@@ -1,16 +1,6 @@
 import Common
 import Glibc
 
-/// A server could not be set up.
-struct ServerError: Error, CustomStringConvertible {
-  var operation: String
-  var port: Int
-  /// The `errno` of the call that failed.
-  var code: Int32
-
-  var description: String { "\(operation) on 127.0.0.1:\(port): \(String(cString: strerror(code)))" }
-}
-
 /// An HTTP/1.1 server for one port of 127.0.0.1: keep-alive, bodies with a length, whole or chunked
 /// answers. No TLS, no pipelining beyond what is buffered, no chunked requests: its clients are our own.
 ///
@@ -28,8 +18,8 @@ struct ServerError: Error, CustomStringConvertible {
   private static let pauseMilliseconds = 50
 
   /// The port that it is bound to.
-  let port: Int
-  private let fd: Int32
+  var port: Int { socket.number }
+  private let socket: LoopbackPort
   private let handler: Handler
   private var registration: EventLoop.Registration?
   private var connections: [ObjectIdentifier: HTTPConnection] = [:]
@@ -41,45 +31,25 @@ struct ServerError: Error, CustomStringConvertible {
   /// Connections that are open now.
   var connectionCount: Int { connections.count }
 
-  /// Binds to `port` of 127.0.0.1; 0 lets the kernel choose. Throws ``ServerError``.
+  /// Binds to `port` of 127.0.0.1; 0 lets the kernel choose.
+  /// - Throws: ``LoopbackPort/Failure``.
   init(port wanted: Int, handler: @escaping Handler) throws {
-    let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
-    guard fd >= 0 else { throw ServerError(operation: "socket", port: wanted, code: errno) }
-    var one: Int32 = 1
-    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, socklen_t(MemoryLayout<Int32>.size))
-    var address = sockaddr_in()
-    address.sin_family = sa_family_t(AF_INET)
-    address.sin_port = in_port_t(truncatingIfNeeded: wanted).bigEndian
-    address.sin_addr.s_addr = UInt32(0x7f00_0001).bigEndian
-    var length = socklen_t(MemoryLayout<sockaddr_in>.size)
-    let code = withUnsafeMutablePointer(to: &address) { pointer in
-      pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { generic -> Int32 in
-        if bind(fd, generic, length) != 0 || getsockname(fd, generic, &length) != 0 { return errno }
-        return 0
-      }
-    }
-    guard code == 0 else {
-      close(fd)
-      throw ServerError(operation: "bind", port: wanted, code: code)
-    }
-    self.fd = fd
-    self.port = Int(in_port_t(bigEndian: address.sin_port))
+    socket = try LoopbackPort(wanted)
     self.handler = handler
   }
 
-  /// Begins to accept connections. Throws ``ServerError``.
+  /// Begins to accept connections.
+  /// - Throws: ``LoopbackPort/Failure``.
   func start() throws {
-    guard listen(fd, HTTPServer.backlog) == 0 else {
-      throw ServerError(operation: "listen", port: port, code: errno)
-    }
-    registration = EventLoop.shared.register(fd, events: EventLoop.readable, handler: self)
+    try socket.listen(backlog: HTTPServer.backlog)
+    registration = EventLoop.shared.register(socket.fd, events: EventLoop.readable, handler: self)
   }
 
   /// Closes the port and every connection. Call it once, whether started or not.
   func stop() {
     if let registration { EventLoop.shared.unregister(registration) }
     registration = nil
-    close(fd)
+    socket.close()
     for connection in connections.values { connection.close() }
   }
 
@@ -87,7 +57,7 @@ struct ServerError: Error, CustomStringConvertible {
   func fileIsReady(_ events: UInt32) {
     for _ in 0..<HTTPServer.acceptsPerTurnMax {
       guard connections.count < HTTPServer.connectionsMax else { return pauseAccepting() }
-      let client = accept(fd, nil, nil)
+      let client = accept(socket.fd, nil, nil)
       guard client >= 0 else {
         if errno == EMFILE || errno == ENFILE { pauseAccepting() }
         return

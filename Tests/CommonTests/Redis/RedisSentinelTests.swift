@@ -27,7 +27,7 @@ struct RedisSentinelTests {
 
   @Test("a client says which master is unknown, and where nobody answers")
   @IO func unknown() async throws {
-    let nobody = FreePort.find()
+    let nobody = try LoopbackPort.free()
     var options = RedisClient.Options(name: "test")
     options.commandTimeoutMilliseconds = 300
     let url = "redis+sentinel://127.0.0.1:\(nobody)/mine"

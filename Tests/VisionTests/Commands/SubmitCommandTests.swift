@@ -96,7 +96,7 @@ struct SubmitCommandTests {
   @Test("with --wait-replicas goes on only when the replicas have the request, and can wait again")
   @IO func replicas() async throws {
     let master = try PrivateRedis()
-    let port = FreePort.find()
+    let port = try LoopbackPort.free()
     try await master.start(["--port", String(port)])
     let client = try master.client()
     defer { client.close() }

@@ -9,6 +9,7 @@
 
 // In optimised builds curl's module owns the header that defines SOCK_STREAM, and Glibc's lacks it.
 static const int vision_stream_socket = SOCK_STREAM;
+static const int vision_loop_socket = SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC;
 
 // The kernel's epoll_event is packed and carries a union: read and written here.
 static inline int vision_epoll_control(int epoll, int operation, int fd, uint32_t events, uint64_t data) {

@@ -1,3 +1,4 @@
+import CShims
 import Glibc
 
 /// A TCP port of 127.0.0.1 that belongs to this process. Until it is listened at it refuses connections, and
@@ -22,7 +23,7 @@ package struct LoopbackPort: Sendable {
 
   /// Binds to a port; 0 lets the kernel choose one.
   package init(_ wanted: Int = 0) throws(Failure) {
-    let fd = socket(AF_INET, Int32(SOCK_STREAM.rawValue | SOCK_NONBLOCK.rawValue | SOCK_CLOEXEC.rawValue), 0)
+    let fd = socket(AF_INET, vision_loop_socket, 0)
     guard fd >= 0 else { throw Failure(operation: "socket", port: wanted, code: errno) }
     // A named port is wanted again right after its last owner; the kernel would choose one twice that way.
     var reuse: Int32 = wanted == 0 ? 0 : 1

@@ -146,7 +146,10 @@ final class AttemptRun: TransferHandler {
   private func beginContent() {
     firstContentAt = Monotonic.now()
     transfer?.contentArrived()
-    if onFirstContent?(self) == false { end(as: .cancelled, "") }
+    guard onFirstContent?(self) == false else { return }
+    // Another attempt was first: this one says nothing of how the request ended.
+    firstContentAt = nil
+    end(as: .cancelled, "")
   }
 
   private func show(_ piece: [UInt8]) {

@@ -35,7 +35,7 @@ final class OrganicRace {
   private var winner: AttemptRun?
   private var isLeft = false
   /// The attempt that began beside the first one.
-  var second: Task<OrganicEnd, Never>?
+  var second: Task<OrganicEnd?, Never>?
 
   init(reply: ReplyWriter.Reply) { self.reply = reply }
 

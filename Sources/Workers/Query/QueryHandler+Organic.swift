@@ -73,13 +73,17 @@ extension QueryHandler {
         guard race.isOpen,
           let other = self.nextTarget(grant, serving, isAllowed: { _ in self.parts.routing.mayHedge() })
         else { return }
-        race.second = IO.task { @IO in await self.attempt(grant, serving, other, race) }
+        race.second = IO.task { @IO in
+          // The first one may have answered before this began.
+          guard race.isOpen else { return nil }
+          return await self.attempt(grant, serving, other, race)
+        }
       }
     }
     let first = await attempt(grant, serving, target, race)
     timer?.cancel()
-    guard let second = race.second else { return [first] }
-    return [first, await second.value]
+    guard let second = await race.second?.value else { return [first] }
+    return [first, second]
   }
 
   private func attempt(

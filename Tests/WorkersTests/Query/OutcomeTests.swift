@@ -26,7 +26,8 @@ func withMiner<T>(
 struct OutcomeTests {
   @IO func attempt(
     _ kind: BehaviourKind, _ shape: PayloadShape = .chat, dialect: StreamDialect = StreamDialect(),
-    change: (inout TaskConfig) -> Void = { _ in }, relay: (([UInt8], Int) -> Void)? = nil
+    change: (inout TaskConfig) -> Void = { _ in }, isWanted: Bool = true,
+    relay: (([UInt8], Int) -> Void)? = nil
   ) async throws -> AttemptResult {
     try await withMiner(kind, dialect: dialect) { address, tasks in
       var task = tasks.first { $0.shape == shape }!
@@ -49,6 +50,7 @@ struct OutcomeTests {
       let form = relay.map { _ in ReplyForm(grant, task, parameters, nowMilliseconds: 0) }
       let run = AttemptRun(
         task: task, parameters: parameters, limits: .init(), keepsAnswer: true, form: form, relay: relay)
+      run.onFirstContent = { _ in isWanted }
       let body = RequestBuilder.body(task, parameters)
       let request = RequestBuilder.request(task, address: address, body: body, bearer: nil)
       return await run.run(request, client: client, totalMilliseconds: 20_000)
@@ -88,6 +90,24 @@ struct OutcomeTests {
     let result = try await attempt(kind)
     #expect(result.outcome == expected, "\(result.problem)")
     #expect(result.answer == nil)
+  }
+
+  @Test(
+    "that comes second ends without content, and decides nothing", arguments: [PayloadShape.chat, .avatar])
+  @IO func second(shape: PayloadShape) async throws {
+    let relayed = Relayed()
+    let second = try await attempt(
+      .honest, shape, isWanted: false, relay: { piece, _ in relayed.bytes += piece })
+    #expect(second.outcome == .cancelled && second.firstContentMilliseconds == nil)
+    #expect(relayed.bytes.isEmpty && !second.wasShown)
+    let first = try await attempt(.honest, shape)
+    let period = LoadedPeriod(snapshot: try .make(startMilliseconds: 0, counts: [[1]]), seed: 1)
+    let ends = [first, second].map {
+      OrganicEnd(target: .init(period: period, taskIndex: 0, miner: 0), result: $0, body: [])
+    }
+    for order in [ends, ends.reversed()] {
+      #expect(OrganicEnd.inOrder(order).last?.result.outcome == .ok, "whichever of them ended first")
+    }
   }
 
   @Test("tells the four time limits apart by what had come")

@@ -39,6 +39,11 @@ final class ReplyWriter {
   nonisolated static let joinedBytesMax = 16 << 10
   /// Most bytes of one call; what is over it waits for the next.
   nonisolated static let batchBytesMax = 4 << 20
+  /// Most calls on their way at once. One is the rule, since it takes along all that came meanwhile; but when
+  /// Redis is busy with something else, what comes next need not wait for it twice.
+  nonisolated static let callsMax = 4
+  /// How long the latest call must have been on its way before another one goes, ns.
+  nonisolated static let patienceNanoseconds = 1_000_000
   /// Buffers that are kept for the next pieces, and the largest one that is.
   private static let sparesMax = 4_096
   private static let spareBytesMax = 1 << 10
@@ -47,7 +52,10 @@ final class ReplyWriter {
   private let replyBytesMax: Int
   private var queued: [Reply] = []
   private var isFlushQueued = false
-  private var isCalling = false
+  private var calls = 0
+  private var lastCallAt = Monotonic(nanoseconds: 0)
+  /// Most calls that were on their way at once so far.
+  private(set) var mostCalls = 0
   private var spares: [[UInt8]] = []
 
   init(queue: JobQueue, replyBytesMax: Int) {
@@ -81,12 +89,13 @@ final class ReplyWriter {
     await idle.wait()
   }
 
+  /// A reply whose pieces are on their way waits for their end: calls that are repeated cannot change places.
   private func enqueue(_ reply: Reply) {
-    if !reply.isQueued {
+    if !reply.isQueued, !reply.isWriting {
       reply.isQueued = true
       queued.append(reply)
     }
-    guard !isFlushQueued, !isCalling else { return }
+    guard !isFlushQueued, mayCall else { return }
     isFlushQueued = true
     EventLoop.shared.atEndOfTurn {
       self.isFlushQueued = false
@@ -94,11 +103,18 @@ final class ReplyWriter {
     }
   }
 
-  /// One call at a time: what comes meanwhile goes with the next one.
+  private var mayCall: Bool {
+    guard calls > 0, !queued.isEmpty else { return !queued.isEmpty }
+    return calls < ReplyWriter.callsMax
+      && Monotonic.now().nanoseconds - lastCallAt.nanoseconds >= ReplyWriter.patienceNanoseconds
+  }
+
+  /// What comes while a call is on its way goes with the next one.
   private func flush() async {
-    guard !isCalling else { return }
-    isCalling = true
-    while !queued.isEmpty {
+    while mayCall {
+      calls += 1
+      mostCalls = max(mostCalls, calls)
+      lastCallAt = Monotonic.now()
       var batch = takeBatch()
       var refused: [Int: LeaseResult] = [:]
       do throws(RedisError) {
@@ -108,9 +124,9 @@ final class ReplyWriter {
         // Redis was away for longer than a lease: the jobs are somebody else's now.
         for index in batch.pieces.indices { refused[index] = .lost }
       }
+      calls -= 1
       finish(&batch, refused)
     }
-    isCalling = false
   }
 
   /// Pieces on their way, each beside its reply.

@@ -44,24 +44,62 @@ struct ReplyWriterTests {
     }
   }
 
+  @Test("while Redis is away others need not wait for a call that does, and each reply stays in order")
+  func severalCalls() async throws {
+    let seed = UInt64.random(in: 0 ... .max)
+    var random = SeededRandom(seed: seed)
+    try await withReplies(["a", "b", "c", "d", "e", "f"]) { bench, writer, replies in
+      var sent = replies.map { _ in [UInt8]() }
+      for _ in 0..<20 {
+        // Everybody's commands wait for so long, as if Redis had no processor.
+        _ = try await bench.queue.redis.send("CLIENT", "PAUSE", "8", "ALL")
+        for _ in 0..<8 {
+          for _ in 0..<4 {
+            let index = Int.random(in: 0..<replies.count, using: &random)
+            let piece = (0..<Int.random(in: 1...50, using: &random)).map { _ in UInt8.random(in: 65...90) }
+            sent[index] += piece
+            writer.write(piece, to: replies[index])
+          }
+          await EventLoop.shared.sleep(milliseconds: 1)
+        }
+      }
+      for reply in replies { await writer.drain(reply) }
+      #expect(writer.mostCalls > 1, "seed \(seed)")
+      #expect(writer.mostCalls <= ReplyWriter.callsMax)
+      for (reply, sent) in zip(replies, sent) {
+        #expect(try await entries(bench, reply).flatMap { $0 } == sent, "seed \(seed)")
+        #expect(reply.refusal == nil)
+      }
+    }
+  }
+
   /// Runs `body` with the reply of a running job, and a function that reads the entries of its stream.
   @IO private func withReply(
     _ body: @IO (ReplyWriter, ReplyWriter.Reply, () async throws -> [[UInt8]]) async throws -> Void
   ) async throws {
+    try await withReplies(["a"]) { bench, writer, replies in
+      try await body(writer, replies[0]) { try await entries(bench, replies[0]) }
+    }
+  }
+
+  @IO private func withReplies(
+    _ ids: [String], _ body: @IO (QueueBench, ReplyWriter, [ReplyWriter.Reply]) async throws -> Void
+  ) async throws {
     try await QueueBench.run { bench in
-      try await bench.submit("a")
-      let grant = try #require(try await bench.claim().grants.first)
-      let writer = ReplyWriter(queue: bench.queue, replyBytesMax: 64 << 20)
-      let reply = ReplyWriter.Reply(id: grant.id, token: grant.token)
-      try await body(writer, reply) {
-        let key = bench.queue.keys.reply(grant.id)
-        let all = try await bench.queue.redis.send("XRANGE", key, "-", "+").elements ?? []
-        return all.compactMap { entry in
-          guard let fields = entry[1]?.elements, let name = fields.firstIndex(of: .bytes(Array("data".utf8)))
-          else { return nil }
-          return fields[name + 1].data
-        }
-      }
+      for id in ids { try await bench.submit(id) }
+      let replies = try await bench.claim().grants.map { ReplyWriter.Reply(id: $0.id, token: $0.token) }
+      try #require(replies.count == ids.count)
+      try await body(bench, ReplyWriter(queue: bench.queue, replyBytesMax: 64 << 20), replies)
+    }
+  }
+
+  @IO private func entries(_ bench: QueueBench, _ reply: ReplyWriter.Reply) async throws -> [[UInt8]] {
+    let key = bench.queue.keys.reply(reply.id)
+    let all = try await bench.queue.redis.send("XRANGE", key, "-", "+").elements ?? []
+    return all.compactMap { entry in
+      guard let fields = entry[1]?.elements, let name = fields.firstIndex(of: .bytes(Array("data".utf8)))
+      else { return nil }
+      return fields[name + 1].data
     }
   }
 }

@@ -17,7 +17,7 @@ public final class HTTPClient {
     public var transfersMax = 10_000
     /// Bytes of each transfer's receive buffer: 1024 to 65536. Besides it a stream
     /// takes about 13 KB, most of it libcurl's; of a buffer only the pages that were written to count.
-    public var bufferBytes = 8 * 1024
+    public var bufferBytes = 4 * 1024
     /// How long resolved names are remembered, in seconds.
     public var nameCacheSeconds = 60
     /// Which addresses are connected to; another one is refused like a closed port.

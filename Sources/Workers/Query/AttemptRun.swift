@@ -25,11 +25,13 @@ final class AttemptRun: TransferHandler {
   /// How the user gets the answer.
   private var form: ReplyForm?
 
-  private let ended = Signal()
+  /// Whoever waits for the end. Not a signal, which would take a kilobyte more of each open answer.
+  private var waiting: UnsafeContinuation<Void, Never>?
   private var transfer: Transfer?
   private var parser: SSEParser
   private var head: HTTPHead?
-  private var result = AttemptResult(outcome: .interrupted)
+  /// What it came to, once it ended.
+  private(set) var result = AttemptResult(outcome: .interrupted)
   private var verdict: Outcome?
   private var body: [UInt8] = []
   private var keepsAnswer: Bool
@@ -81,9 +83,9 @@ final class AttemptRun: TransferHandler {
     return elapsed / max(1, Double(result.units) / 4)
   }
 
-  /// Sends the request and waits for the end of the answer.
+  /// Sends the request and waits for the end of the answer; ``result`` then tells of it.
   /// - Parameter totalMilliseconds: the time left; at most the task's own total.
-  func run(_ request: HTTPRequest, client: HTTPClient, totalMilliseconds: Int) async -> AttemptResult {
+  func run(_ request: HTTPRequest, client: HTTPClient, totalMilliseconds: Int) async {
     let total = max(1, min(totalMilliseconds, task.timeouts.totalMilliseconds))
     if total < task.timeouts.totalMilliseconds { shortenedMilliseconds = total }
     let timeouts = HTTPTimeouts(
@@ -92,14 +94,15 @@ final class AttemptRun: TransferHandler {
       stallMilliseconds: task.timeouts.stallMilliseconds, totalMilliseconds: total)
     let started = Monotonic.now()
     startedAt = started
-    transfer = client.start(
-      request, timeouts: timeouts, limits: HTTPLimits(responseBytesMax: limits.responseBytesMax),
-      handler: self)
-    await ended.wait()
+    await withUnsafeContinuation { continuation in
+      waiting = continuation
+      transfer = client.start(
+        request, timeouts: timeouts, limits: HTTPLimits(responseBytesMax: limits.responseBytesMax),
+        handler: self)
+    }
     transfer = nil
     onFirstContent = nil
     result.firstContentMilliseconds = firstContentAt.map { $0.milliseconds(since: started) }
-    return result
   }
 
   /// Gives the attempt up and closes the miner's socket. `outcome` is what it ends with.
@@ -223,7 +226,8 @@ final class AttemptRun: TransferHandler {
       }
     }
     result.outcome = verdict ?? .interrupted
-    ended.fire()
+    waiting?.resume()
+    waiting = nil
   }
 
   /// The response came to its regular end.

@@ -35,7 +35,7 @@ final class OrganicRace {
   private var winner: AttemptRun?
   private var isLeft = false
   /// The attempt that began beside the first one.
-  var second: Task<OrganicEnd?, Never>?
+  var second: Task<AttemptEnd?, Never>?
 
   init(reply: ReplyWriter.Reply) { self.reply = reply }
 
@@ -57,15 +57,29 @@ final class OrganicRace {
   }
 }
 
-/// How one attempt for a user's request ended.
-struct OrganicEnd {
+/// How one attempt ended. An object, so that the tasks that wait for it have no room for it set aside.
+@IO
+final class AttemptEnd {
   let target: QueryHandler.Target
   let result: AttemptResult
+  /// The request.
   let body: [UInt8]
 
-  /// The attempt that decides how the request ended comes last: the one with content, else one that was ended
-  /// from outside, for the user left or the worker stops.
-  static func inOrder(_ ends: [OrganicEnd]) -> [OrganicEnd] { ends.sorted { $0.rank < $1.rank } }
+  convenience init(_ prepared: QueryHandler.Prepared) {
+    self.init(
+      target: prepared.target, result: prepared.run?.result ?? AttemptResult(outcome: .interrupted),
+      body: prepared.request.body)
+  }
+
+  init(target: QueryHandler.Target, result: AttemptResult, body: [UInt8]) {
+    self.target = target
+    self.result = result
+    self.body = body
+  }
+
+  /// The attempt that decides how a user's request ended comes last: the one with content, else one that was
+  /// ended from outside, for the user left or the worker stops.
+  static func inOrder(_ ends: [AttemptEnd]) -> [AttemptEnd] { ends.sorted { $0.rank < $1.rank } }
 
   private var rank: Int {
     if result.firstContentMilliseconds != nil { return 2 }

@@ -29,6 +29,7 @@ extension QueryHandler {
     }
   }
 
+  @inline(never)
   private func admit(_ grant: Grant) async -> Admission {
     let now = parts.clock.nowMilliseconds
     guard let period = await parts.snapshots.currentPeriod(nowMilliseconds: now) else { return .later }
@@ -48,6 +49,7 @@ extension QueryHandler {
   }
 
   /// Ends a job that no miner was asked for.
+  @inline(never)
   private func refuse(_ grant: Grant, status: Int, _ problem: String) async {
     let ending = Ending(state: .failed, name: "error", status: status, problem: problem)
     await settle(grant, ending, attempts: [], sample: nil, result: nil, uid: nil)
@@ -58,15 +60,14 @@ extension QueryHandler {
     while let target = nextTarget(
       grant, serving, isAllowed: { $0.attempts.isEmpty || parts.routing.mayRetry() })
     {
-      let ends = await ask(grant, serving, target)
-      for end in OrganicEnd.inOrder(ends) { note(grant, serving, end) }
+      note(grant, serving, await ask(grant, serving, target))
       guard let last = serving.last, last.mayBeTriedElsewhere else { break }
     }
     await finish(grant, serving)
   }
 
   /// Asks a miner, and a second one beside it when it is silent for long. Returns how the attempts ended.
-  private func ask(_ grant: Grant, _ serving: OrganicServing, _ target: Target) async -> [OrganicEnd] {
+  private func ask(_ grant: Grant, _ serving: OrganicServing, _ target: Target) async -> [AttemptEnd] {
     let race = OrganicRace(reply: serving.reply)
     let timer = parts.routing.hedgeMilliseconds(target.task).map { milliseconds in
       EventLoop.shared.after(milliseconds: milliseconds) {
@@ -88,11 +89,11 @@ extension QueryHandler {
 
   private func attempt(
     _ grant: Grant, _ serving: OrganicServing, _ target: Target, _ race: OrganicRace
-  ) async -> OrganicEnd {
-    let (result, body) = await attempt(
-      grant, target, serving.parameters, race: race, totalMilliseconds: millisecondsLeft(grant))
+  ) async -> AttemptEnd {
+    let end = await attempt(
+      prepare(grant, target, serving.parameters, race: race), totalMilliseconds: millisecondsLeft(grant))
     race.leave()
-    return OrganicEnd(target: target, result: result, body: body)
+    return end
   }
 
   /// The miner to ask next; nil when there is none, or no time, or no leave.
@@ -106,14 +107,17 @@ extension QueryHandler {
     return Target(period: serving.period, taskIndex: serving.taskIndex, miner: choice.miner)
   }
 
-  /// Notes what an attempt came to.
-  private func note(_ grant: Grant, _ serving: OrganicServing, _ end: OrganicEnd) {
-    note(end.result, task: grant.task)
-    serving.last = end.result
-    serving.uid = end.target.record.uid
-    serving.attempts.append(end.target.entry(grant, end.result, settles: false))
-    if let answer = end.result.answer {
-      serving.sample = parts.room.sample(end.target.task, request: end.body, answer: answer)
+  /// Notes what attempts came to.
+  @inline(never)
+  private func note(_ grant: Grant, _ serving: OrganicServing, _ ends: [AttemptEnd]) {
+    for end in AttemptEnd.inOrder(ends) {
+      note(end.result, task: grant.task)
+      serving.last = end.result
+      serving.uid = end.target.record.uid
+      serving.attempts.append(end.target.entry(grant, end.result, settles: false))
+      if let answer = end.result.answer {
+        serving.sample = parts.room.sample(end.target.task, request: end.body, answer: answer)
+      }
     }
   }
 
@@ -122,6 +126,7 @@ extension QueryHandler {
     return deadline - parts.clock.nowMilliseconds
   }
 
+  @inline(never)
   private func finish(_ grant: Grant, _ serving: OrganicServing) async {
     let (reply, last) = (serving.reply, serving.last)
     guard let ending = ending(grant, last, reply: reply) else { return await release(grant) }
@@ -172,6 +177,7 @@ extension QueryHandler {
     return Array("data: ".utf8) + json.bytes + Array("\n\n".utf8)
   }
 
+  @inline(never)
   private func settle(
     _ grant: Grant, _ ending: Ending, attempts: [SettledAttempt], sample: Sample?, result: AttemptResult?,
     uid: Int?

@@ -76,19 +76,25 @@ final class QueryHandler {
     let target = Target(period: period, taskIndex: index, miner: job.miner)
     let query = SyntheticQuery(corpus: parts.corpus, shapes: parts.shapes)
     let parameters = query.parameters(target.task, job: job, seed: period.seed)
-    let (result, body) = await attempt(grant, target, parameters, race: nil, totalMilliseconds: .max)
-    guard result.outcome.counter != .none else { return await release(grant) }
+    let end = await attempt(prepare(grant, target, parameters, race: nil), totalMilliseconds: .max)
+    guard end.result.outcome.counter != .none else { return await release(grant) }
+    figures.ended(end.result, task: job.task)
+    _ = await parts.settler.settle(settlement(grant, end))
+  }
+
+  @inline(never)
+  private func settlement(_ grant: Grant, _ end: AttemptEnd) -> Settlement {
     var settlement = Settlement(
-      id: grant.id, token: grant.token, state: result.outcome == .ok ? .done : .failed,
-      attempts: [target.entry(grant, result, settles: true)])
-    if let answer = result.answer {
-      settlement.sample = parts.room.sample(target.task, request: body, answer: answer)
+      id: grant.id, token: grant.token, state: end.result.outcome == .ok ? .done : .failed,
+      attempts: [end.target.entry(grant, end.result, settles: true)])
+    if let answer = end.result.answer {
+      settlement.sample = parts.room.sample(end.target.task, request: end.body, answer: answer)
     }
-    figures.ended(result, task: job.task)
-    _ = await parts.settler.settle(settlement)
+    return settlement
   }
 
   /// Hands a job back, to run again a little later.
+  @inline(never)
   func release(_ grant: Grant) async {
     let earliest = parts.clock.nowMilliseconds + (isAborting ? 0 : QueryHandler.postponeMilliseconds)
     do throws(RedisError) {
@@ -126,20 +132,40 @@ final class QueryHandler {
     }
   }
 
-  /// Asks one miner. Returns what came of it and the request's body.
-  func attempt(
-    _ grant: Grant, _ target: Target, _ parameters: QueryParameters, race: OrganicRace?,
-    totalMilliseconds: Int
-  ) async -> (AttemptResult, [UInt8]) {
-    let body = RequestBuilder.body(target.task, parameters)
-    guard let run = begin(grant, target, parameters, race) else {
-      return (AttemptResult(outcome: .interrupted), body)
+  /// An attempt and all that it needs, ready to go.
+  @IO
+  final class Prepared {
+    let target: Target
+    /// nil while the worker stops.
+    let run: AttemptRun?
+    let request: HTTPRequest
+
+    init(target: Target, run: AttemptRun?, request: HTTPRequest) {
+      self.target = target
+      self.run = run
+      self.request = request
     }
+  }
+
+  /// Makes an attempt ready. Not part of the function that waits for its end: what that one knows is kept for
+  /// each of thousands of open answers.
+  @inline(never)
+  func prepare(
+    _ grant: Grant, _ target: Target, _ parameters: QueryParameters, race: OrganicRace?
+  ) -> Prepared {
+    let body = RequestBuilder.body(target.task, parameters)
     let request = RequestBuilder.request(
       target.task, address: target.record.address, body: body, bearer: parts.bearer)
-    let result = await run.run(request, client: parts.client, totalMilliseconds: totalMilliseconds)
-    parts.routing.ended(run, result)
-    return (result, body)
+    return Prepared(target: target, run: begin(grant, target, parameters, race), request: request)
+  }
+
+  /// Asks one miner. Returns what came of it.
+  func attempt(_ prepared: Prepared, totalMilliseconds: Int) async -> AttemptEnd {
+    if let run = prepared.run {
+      await run.run(prepared.request, client: parts.client, totalMilliseconds: totalMilliseconds)
+      parts.routing.ended(run, run.result)
+    }
+    return AttemptEnd(prepared)
   }
 
   /// An attempt that can be cancelled from now on; nil while the worker stops.

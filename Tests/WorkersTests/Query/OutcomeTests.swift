@@ -53,7 +53,8 @@ struct OutcomeTests {
       run.onFirstContent = { _ in isWanted }
       let body = RequestBuilder.body(task, parameters)
       let request = RequestBuilder.request(task, address: address, body: body, bearer: nil)
-      return await run.run(request, client: client, totalMilliseconds: 20_000)
+      await run.run(request, client: client, totalMilliseconds: 20_000)
+      return run.result
     }
   }
 
@@ -103,10 +104,10 @@ struct OutcomeTests {
     let first = try await attempt(.honest, shape)
     let period = LoadedPeriod(snapshot: try .make(startMilliseconds: 0, counts: [[1]]), seed: 1)
     let ends = [first, second].map {
-      OrganicEnd(target: .init(period: period, taskIndex: 0, miner: 0), result: $0, body: [])
+      AttemptEnd(target: .init(period: period, taskIndex: 0, miner: 0), result: $0, body: [])
     }
     for order in [ends, ends.reversed()] {
-      #expect(OrganicEnd.inOrder(order).last?.result.outcome == .ok, "whichever of them ended first")
+      #expect(AttemptEnd.inOrder(order).last?.result.outcome == .ok, "whichever of them ended first")
     }
   }
 

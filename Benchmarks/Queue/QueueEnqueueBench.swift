@@ -43,7 +43,7 @@ enum QueueEnqueueBench {
       Row(bench: bench, metric: "lpush_p50", value: push.median, unit: "us"),
       Row(
         bench: bench, metric: "single_to_lpush", value: single.median / push.median, unit: "x",
-        aim: .atMost(2)),
+        aim: .atMost(1)),
     ]
       + (try await QueuePeers.rows(
         lab, bench: bench,

@@ -146,10 +146,12 @@ enum SoakCase {
     return try await sizes(stage)
   }
 
-  /// All keys that are left, their memory, and all that Redis holds beside its connections, the buffer of its
-  /// file and the scripts that it knows, which a flush or a restart takes away.
+  /// All keys that are left but those of live workers, their memory, and all that Redis holds beside its
+  /// connections, the buffer of its file and the scripts that it knows, which a flush or a restart takes away.
+  /// Redis may have been started anew in between: what only a process keeps is then not seen.
   @IO private static func sizes(_ stage: Stage) async throws -> (keys: Int, bytes: Int, memory: Int) {
     let names = (try await stage.redis("KEYS", "*").elements ?? []).compactMap(\.text)
+      .filter { !$0.contains(":worker:") }
     let reads = names.map { name in
       IO.task { @IO in try await stage.redis("MEMORY", "USAGE", name, "SAMPLES", "0").int ?? 0 }
     }

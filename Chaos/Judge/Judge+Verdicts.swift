@@ -35,11 +35,14 @@ extension Judge {
   // MARK: what some faults are about
 
   /// Times that miners were asked in vain: beyond once for each job that was started, and beyond the attempts
-  /// that the ledger has, such as the second request beside a silent miner.
+  /// that the ledger has, such as the second request beside a silent miner. Of requests that were given up, only
+  /// those count that a miner saw given up.
   var reruns: Int {
     var told: [Int: Int] = [:]
     for job in Set(requests.keys).union(due.keys) {
-      if let seed = seed(of: job) { told[seed, default: 0] += max(1, effects[job]?.attempts ?? 0) }
+      guard let seed = seed(of: job) else { continue }
+      let effect = effects[job] ?? Effects()
+      told[seed, default: 0] += max(1, effect.attempts + min(effect.givenUp, services[seed]?.left ?? 0))
     }
     return services.reduce(0) { $0 + max(0, $1.value.beginnings.count - told[$1.key, default: 1]) }
   }

@@ -25,6 +25,8 @@ struct Judge {
   struct Service {
     var beginnings: [Int] = []
     var completed = 0
+    /// Answers that the other side did not wait for.
+    var left = 0
   }
 
   /// What the final ledger says of one job.
@@ -34,8 +36,8 @@ struct Judge {
     /// Attempts with the outcome `ok`.
     var good = 0
     var outcomes: [String] = []
-    /// Entries that tell of an attempt at a miner.
-    var attempts = 0
+    /// Entries that tell of an attempt that reached its miner, and of those that were given up and may have.
+    var (attempts, givenUp) = (0, 0)
     /// Redis's time of the first entry, Unix ms.
     var firstAt: Int?
     /// The longest of its attempts, ms.
@@ -111,6 +113,7 @@ struct Judge {
     switch words[2] {
     case "began": services[seed, default: Service()].beginnings.append(at)
     case "ended": services[seed, default: Service()].completed += 1
+    case "left": services[seed, default: Service()].left += 1
     default: break
     }
   }
@@ -120,7 +123,11 @@ struct Judge {
     guard words.count > 6, let at = Int(words[2].prefix { $0 != "-" }) else { return }
     var effect = effects[words[4]] ?? Effects()
     if words[6] == "1" { effect.settlements += 1 }
-    if words[3] == "attempt" { effect.attempts += 1 }
+    switch words[3] == "attempt" ? words[5] : "refused" {
+    case "refused", "connect_timeout": break
+    case "cancelled": effect.givenUp += 1
+    default: effect.attempts += 1
+    }
     if words[3] == "attempt", words[5] == "ok" { effect.good += 1 }
     effect.outcomes.append(words[5])
     effect.firstAt = effect.firstAt ?? at

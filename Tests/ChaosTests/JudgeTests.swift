@@ -73,13 +73,16 @@ struct JudgeTests {
     #expect(judge.resumptions(after: judge.times(of: "killed")) == [500])
   }
 
-  @Test("a second request beside a silent miner is no rerun, for the ledger tells of it")
+  @Test(
+    "a second request beside a silent miner is no rerun, for the ledger tells of it and the miner saw it go")
   func reruns() throws {
     let judge = try judge(
-      "1 user asked a 7", "2 miner began 7 0", "3 miner began 7 0", "8 final 6-0 attempt a cancelled 0 1",
-      "8 final 6-1 attempt a ok 0 9", "1 user asked b 8", "2 miner began 8 0", "3 miner began 8 0",
-      "8 final 6-2 attempt b ok 0 9")
-    #expect(judge.reruns == 1, "b ran again without a word")
+      "1 user asked a 7", "2 miner began 7 0", "3 miner began 7 0", "4 miner left 7 0",
+      "8 final 6-0 attempt a cancelled 0 1", "8 final 6-1 attempt a ok 0 9",
+      "1 user asked b 8", "2 miner began 8 0", "3 miner began 8 0", "8 final 6-2 attempt b ok 0 9",
+      "1 user asked c 9", "2 miner began 9 0", "3 miner began 9 0", "8 final 6-3 attempt c cancelled 0 0",
+      "8 final 6-4 attempt c ok 0 9")
+    #expect(judge.reruns == 2, "b ran again without a word, and c's second request reached nobody")
   }
 
   @Test("planned queries are known by the seed that workers give to miners")

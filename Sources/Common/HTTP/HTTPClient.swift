@@ -15,8 +15,7 @@ public final class HTTPClient {
     public var idleConnectionsMax = 1024
     /// Most transfers at a time; one more fails with `other`.
     public var transfersMax = 10_000
-    /// Bytes of each transfer's receive buffer: 1024 to 65536. Besides it a stream
-    /// takes about 13 KB, most of it libcurl's; of a buffer only the pages that were written to count.
+    /// Bytes of each transfer's receive buffer: 1024 to 65536. Besides it libcurl takes about 10 KB for a stream.
     public var bufferBytes = 4 * 1024
     /// How long resolved names are remembered, in seconds.
     public var nameCacheSeconds = 60

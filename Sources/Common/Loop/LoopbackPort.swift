@@ -1,8 +1,8 @@
 import CShims
 import Glibc
 
-/// A TCP port of 127.0.0.1 that belongs to this process. Until it is listened at it refuses connections, and
-/// nobody else can take it.
+/// A TCP port of 127.0.0.1 that belongs to this process. Until it is listened at it refuses connections. One that
+/// the kernel chose is nobody else's meanwhile; a named one is shared with whoever names it too and listens first.
 package struct LoopbackPort: Sendable {
   /// A port could not be had.
   package struct Failure: Error, CustomStringConvertible {

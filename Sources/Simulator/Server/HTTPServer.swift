@@ -5,7 +5,7 @@ import Glibc
 /// answers. No TLS, no pipelining beyond what is buffered, no chunked requests: its clients are our own.
 ///
 /// It is first bound, which fixes its port, and then started: what is bound but not started refuses
-/// connections, and nobody else can take the port.
+/// connections (see ``LoopbackPort``).
 @IO final class HTTPServer: ReadinessHandler {
   /// Answers one request; it must end in a complete answer or an abandoned connection.
   typealias Handler = @IO (HTTPRequest, HTTPConnection) -> Void

@@ -40,6 +40,9 @@ package final class LeaseKeeper {
     held[id] = Held(token: token, leaseMilliseconds: leaseMilliseconds, onEnd: onEnd)
   }
 
+  /// Whether the job is still ours, as far as is known.
+  func holds(id: String, token: String) -> Bool { held[id]?.token == token }
+
   /// The job ended by our doing.
   package func drop(id: String, token: String) {
     if held[id]?.token == token { held[id] = nil }

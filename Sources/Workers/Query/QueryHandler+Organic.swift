@@ -75,8 +75,11 @@ extension QueryHandler {
           let other = self.nextTarget(grant, serving, isAllowed: { _ in self.parts.routing.mayHedge() })
         else { return }
         race.second = IO.task { @IO in
-          // The first one may have answered before this began.
-          guard race.isOpen else { return nil }
+          // The first one may have answered, or failed, before this began: nobody was asked.
+          guard race.isOpen else {
+            serving.tried.remove(other.record.hotkey)
+            return nil
+          }
           return await self.attempt(grant, serving, other, race)
         }
       }

@@ -136,7 +136,7 @@ final class QueryHandler {
   @IO
   final class Prepared {
     let target: Target
-    /// nil while the worker stops.
+    /// nil when nobody is to be asked any more.
     let run: AttemptRun?
     let request: HTTPRequest
 
@@ -168,11 +168,12 @@ final class QueryHandler {
     return AttemptEnd(prepared)
   }
 
-  /// An attempt that can be cancelled from now on; nil while the worker stops.
+  /// An attempt that can be cancelled from now on; nil while the worker stops, and when the lease was lost before
+  /// anybody was asked.
   private func begin(
     _ grant: Grant, _ target: Target, _ parameters: QueryParameters, _ race: OrganicRace?
   ) -> AttemptRun? {
-    guard !isAborting else { return nil }
+    guard !isAborting, parts.keeper.holds(id: grant.id, token: grant.token) else { return nil }
     let relay: (([UInt8], Int) -> Void)? = race.map { race in
       // Not the race: it holds its attempts, and none of them would ever be freed.
       { [writer = parts.writer, reply = race.reply] piece, tokens in

@@ -39,8 +39,8 @@ final class ReplyWriter {
   nonisolated static let joinedBytesMax = 16 << 10
   /// Most bytes of one call; what is over it waits for the next.
   nonisolated static let batchBytesMax = 4 << 20
-  /// Most calls on their way at once. One is the rule, since it takes along all that came meanwhile; but when
-  /// Redis is busy with something else, what comes next need not wait for it twice.
+  /// Most calls on their way at once. One is the rule, and the next one takes along all that came meanwhile; but
+  /// what comes when Redis has been busy with something else for a while need not wait for it twice.
   nonisolated static let callsMax = 4
   /// How long the latest call must have been on its way before another one goes, ns.
   nonisolated static let patienceNanoseconds = 1_000_000
@@ -91,16 +91,19 @@ final class ReplyWriter {
 
   /// A reply whose pieces are on their way waits for their end: calls that are repeated cannot change places.
   private func enqueue(_ reply: Reply) {
-    if !reply.isQueued, !reply.isWriting {
-      reply.isQueued = true
-      queued.append(reply)
-    }
+    enlist(reply)
     guard !isFlushQueued, mayCall else { return }
     isFlushQueued = true
     EventLoop.shared.atEndOfTurn {
       self.isFlushQueued = false
       IO.task { @IO in await self.flush() }
     }
+  }
+
+  private func enlist(_ reply: Reply) {
+    guard !reply.isQueued, !reply.isWriting else { return }
+    reply.isQueued = true
+    queued.append(reply)
   }
 
   private var mayCall: Bool {
@@ -183,7 +186,7 @@ final class ReplyWriter {
     }
     for reply in batch.replies {
       if reply.hasPending {
-        enqueue(reply)
+        enlist(reply)
       } else {
         reply.idle?.fire()
         reply.idle = nil

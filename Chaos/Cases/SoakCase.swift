@@ -111,6 +111,7 @@ enum SoakCase {
       await redis.kill()
       try await stage.pass(milliseconds: 500)
       redis = try await stage.startRedis(settings)
+      stage.evidence.note("fault redis-ready")
       return "Redis killed"
     }
   }

@@ -56,16 +56,11 @@ enum RedisCases {
     stage.show("resumed after it was ready, worst", resumed.max() ?? 0, "ms", .atMost(5_000))
   }
 
-  /// How long before a death of Redis the oldest request was taken that is lost. Of one that a user heard of
-  /// while Redis was dead, the answer had been on its way.
+  /// How long before a death of Redis the oldest request was taken that is lost.
   @IO static func showLoss(_ stage: Stage, _ judge: Judge, windowMilliseconds: Int) {
     let deaths = judge.times(of: "redis-dies")
-    let births = judge.times(of: "redis-ready")
     let ages = judge.lostRequests.compactMap { judge.requests[$0]?.acceptedAt }.map { at in
-      if let death = deaths.last(where: { $0 <= at }), births.first(where: { $0 >= death }) ?? 0 >= at {
-        return 0
-      }
-      return deaths.first { $0 >= at }.map { $0 - at } ?? Int.max / 2
+      deaths.first { $0 >= at }.map { $0 - at } ?? Int.max / 2
     }
     stage.show(
       "oldest lost write before the death", ages.max() ?? 0, "ms", .atMost(Double(windowMilliseconds)))

@@ -126,7 +126,8 @@ final class Users {
   private func read() async {
     while !isOver {
       guard !open.isEmpty else {
-        if stopped.isFired { return }
+        // What waits for a Redis that is away is not accepted yet, and will be read too.
+        if stopped.isFired, inFlight == 0 { return }
         await EventLoop.shared.sleep(milliseconds: 20, orUntil: stopped)
         continue
       }

@@ -56,7 +56,8 @@ struct ReplyWriterTests {
         for _ in 0..<8 {
           for _ in 0..<4 {
             let index = Int.random(in: 0..<replies.count, using: &random)
-            let piece = (0..<Int.random(in: 1...50, using: &random)).map { _ in UInt8.random(in: 65...90) }
+            let size = Int.random(in: 1...50, using: &random)
+            let piece = (0..<size).map { _ in UInt8.random(in: 65...90, using: &random) }
             sent[index] += piece
             writer.write(piece, to: replies[index])
           }

@@ -123,7 +123,9 @@ final class Lab {
   }
 
   /// Another connection to the run's Redis.
-  func anotherClient() -> RedisClient { RedisClient(address: address, options: .init(name: "bench-reader")) }
+  func anotherClient(_ options: RedisClient.Options = .init(name: "bench-reader")) -> RedisClient {
+    RedisClient(address: address, options: options)
+  }
 
   /// Ends a process of this run.
   func end(_ process: ChildProcess) async {

@@ -54,10 +54,10 @@ enum CountsWork: String, CaseIterable {
     let worker = try await CountedWorker(lab, scene, slots: 10)
     let record = try await scene.workerRecord()
     for _ in 0..<items {
-      let last = try await lab.redis.send("HGET", record, "request").text
+      let last = try await lab.redis.send("HGET", record, "requestorganics").text
       _ = try await lab.redis.send("ZADD", scene.queue.keys.fixed(.wakeOrganic), "0", "organic")
       try await scene.wait(seconds: 10, for: "a claim", pauseMilliseconds: 1) {
-        try await lab.redis.send("HGET", record, "request").text != last
+        try await lab.redis.send("HGET", record, "requestorganics").text != last
       }
     }
     return try await worker.end(atLeastMilliseconds: least)

@@ -8,10 +8,12 @@ final class BareWorker {
   private let queue: JobQueue
   private let claimsRedis: RedisClient
   private let markersRedis: RedisClient
+  private let organicsRedis: RedisClient
   private let clock = RedisClock()
   private let claimer: Claimer
   private let keeper: LeaseKeeper
   private let listener: MarkerListener
+  private let organics: OrganicListener
   private let settler: Settler
   private let stopped = Signal()
   private var loops: [Task<Void, Never>] = []
@@ -26,6 +28,7 @@ final class BareWorker {
   init(_ lab: Lab, keys: Keys, slots: Int) {
     claimsRedis = lab.anotherClient()
     markersRedis = lab.anotherClient()
+    organicsRedis = lab.anotherClient(OrganicListener.options(name: "bench-organics"))
     queue = JobQueue(redis: claimsRedis, keys: keys)
     let name = "bare-\(UInt32.random(in: 0 ... .max))"
     let leases = (organic: 6_000, synthetic: 15_000)
@@ -35,6 +38,8 @@ final class BareWorker {
     claimer = Claimer(
       queue: queue, worker: name, clock: clock, slots: Slots(total: slots, reservedShare: 0.2),
       floor: SyntheticFloor(share: 0.1), leases: leases)
+    organics = OrganicListener(
+      redis: organicsRedis, queue: queue, worker: name, claimer: claimer, leases: leases)
     claimer.start = { [weak self] grant in self?.start(grant) }
     claimer.onIdle = { [weak self] lanes in await self?.listen(lanes) }
   }
@@ -47,6 +52,7 @@ final class BareWorker {
         await self.listener.run(until: self.stopped, lanes: self.claimer.lanes, handle: self.claimer.handle)
       },
       IO.task { @IO in await self.claimer.run(until: self.stopped) },
+      IO.task { @IO in await self.organics.run(until: self.stopped) },
     ]
   }
 

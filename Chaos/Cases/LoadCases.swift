@@ -112,6 +112,6 @@ enum LoadCases {
     stage.show(
       "commands a second of each worker", Double(found.reduce(0) { $0 + $1.value }) / perSecond, "/s",
       .atMost(1.5))
-    for (kind, count) in found.prefix(6) { stage.show("of these \(kind)", Double(count) / perSecond, "/s") }
+    for (kind, count) in found.prefix(12) { stage.show("of these \(kind)", Double(count) / perSecond, "/s") }
   }
 }

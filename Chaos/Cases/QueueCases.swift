@@ -21,7 +21,7 @@ enum QueueCases {
     let limit = Monotonic.now().advanced(milliseconds: 90_000)
     while cut < wanted, Monotonic.now() < limit {
       let list = try await stage.redis("CLIENT", "LIST", "TYPE", "normal").text ?? ""
-      let ids = list.split(separator: "\n").filter { $0.contains("-markers ") }
+      let ids = list.split(separator: "\n").filter { $0.contains("-markers ") || $0.contains("-organics ") }
         .compactMap { $0.firstMatch(of: /id=(\d+)/).map { String($0.1) } }
       for round in 0..<20 {
         for id in ids {

@@ -9,6 +9,7 @@ public final class WorkerService {
   private let queue: JobQueue
   private let claimsRedis: RedisClient
   private let markersRedis: RedisClient
+  private let organicsRedis: RedisClient
   private let client: HTTPClient
   /// Checking servers are the operator's own and may be anywhere.
   private let checksClient: HTTPClient
@@ -21,6 +22,7 @@ public final class WorkerService {
   private let recoverer: Recoverer
   private let listener: MarkerListener
   private let claimer: Claimer
+  private let organics: OrganicListener
   /// nil when this process checks nothing.
   private let checks: CheckService?
   /// Whether this process queries miners.
@@ -39,6 +41,8 @@ public final class WorkerService {
     let keys = Keys(namespace: settings.string("namespace"))
     claimsRedis = RedisClient(address: address, options: .init(name: "vision-\(worker)"))
     markersRedis = RedisClient(address: address, options: .init(name: "vision-\(worker)-markers"))
+    organicsRedis = RedisClient(
+      address: address, options: OrganicListener.options(name: "vision-\(worker)-organics"))
     queue = JobQueue(redis: claimsRedis, keys: keys)
     // All that can throw comes before the client, which has to be closed.
     let corpus = try WorkerService.corpus(settings)
@@ -75,6 +79,8 @@ public final class WorkerService {
     claimer = Claimer(
       queue: queue, worker: worker, clock: clock, slots: slots,
       floor: SyntheticFloor(share: settings.double("synthetic-share")), leases: leases)
+    organics = OrganicListener(
+      redis: organicsRedis, queue: queue, worker: worker, claimer: claimer, leases: leases)
     queries = settings.string("lanes") != "check"
     let parts = CheckLane.Parts(
       queue: queue, client: checksClient, snapshots: snapshots, keeper: keeper, clock: clock, worker: worker,
@@ -137,7 +143,7 @@ public final class WorkerService {
       },
       IO.task { @IO in await self.checks?.run(until: self.context.stopping) },
     ]
-    if queries { await claimer.run(until: context.stopping) } else { await context.stopping.wait() }
+    if queries { await claim() } else { await context.stopping.wait() }
     markersRedis.close()
     let checking = IO.task { @IO in
       await self.checks?.drain(graceMilliseconds: self.context.settings.int("grace-ms"))
@@ -154,11 +160,20 @@ public final class WorkerService {
     return .ok
   }
 
+  /// Claims until the process is asked to stop; what others shall do is left to them then.
+  private func claim() async {
+    let listening = IO.task { @IO in await self.organics.run(until: self.context.stopping) }
+    await claimer.run(until: context.stopping)
+    await listening.value
+    markersRedis.close()
+    await claimer.putMarkersBack()
+  }
+
   private func handle(_ event: MarkerListener.Event) {
     switch event {
     case .cancelled(let id): keeper.cancelled(id: id)
     case .check(let at): checks?.answerWaits(at: at)
-    case .organic, .due: claimer.handle(event)
+    case .due: claimer.handle(event)
     }
   }
 

@@ -24,6 +24,8 @@ public struct ClaimResult: Sendable {
   public var nowMilliseconds: Int
   /// When the next synthetic is due, Unix ms; nil when none waits.
   public var nextDueMilliseconds: Int?
+  /// Whether organics still wait that a larger claim would have brought.
+  public var organicsWait: Bool
   /// The jobs that were leased.
   public var grants: [Grant]
 }
@@ -163,11 +165,13 @@ public struct ReplyPiece: Sendable {
 extension JobQueue {
   /// Leases waiting jobs. A repeat with the same `request` returns what the first call granted.
   /// - Parameters:
+  ///   - request: a number that grows with each claim of the series.
+  ///   - series: who of the worker counts, when several of its connections claim.
   ///   - nonce: fresh randomness from the system's generator for each request.
   ///   - organicMax: the most jobs in all, of either kind.
   ///   - syntheticMax: the most synthetics among them.
   public func claim(
-    worker: String, request: Int, nonce: String, organicMax: Int, syntheticMax: Int,
+    worker: String, request: Int, series: String = "", nonce: String, organicMax: Int, syntheticMax: Int,
     organicLeaseMilliseconds: Int, syntheticLeaseMilliseconds: Int, keptForSynthetics: Int = 0
   ) async throws(RedisError) -> ClaimResult {
     let reply = try await run(.claim) { command in
@@ -179,12 +183,13 @@ extension JobQueue {
       command.add(organicLeaseMilliseconds)
       command.add(syntheticLeaseMilliseconds)
       command.add(keptForSynthetics)
+      command.add(series)
     }
-    guard let items = reply.elements, items.count >= 2, items.count % 8 == 2,
+    guard let items = reply.elements, items.count >= 3, items.count % 8 == 3,
       let now = items[0].int, let next = items[1].int
     else { throw unexpected(.claim, reply) }
     var grants: [Grant] = []
-    for start in stride(from: 2, to: items.count, by: 8) {
+    for start in stride(from: 3, to: items.count, by: 8) {
       guard let id = items[start].text, let token = items[start + 1].text,
         let kind = items[start + 2].text.flatMap(JobKind.init(rawValue:)),
         let task = items[start + 3].text, let attempt = items[start + 4].int
@@ -195,7 +200,9 @@ extension JobQueue {
           deadlineMilliseconds: items[start + 5].int, streams: items[start + 6].text == "1",
           payload: items[start + 7].data ?? []))
     }
-    return ClaimResult(nowMilliseconds: now, nextDueMilliseconds: next < 0 ? nil : next, grants: grants)
+    return ClaimResult(
+      nowMilliseconds: now, nextDueMilliseconds: next < 0 ? nil : next, organicsWait: items[2].int == 1,
+      grants: grants)
   }
 
   /// Ends jobs (50 at most), each all or nothing.

@@ -2,13 +2,15 @@ import Common
 
 /// Takes jobs from the queue whenever this worker has room for them.
 ///
-/// It claims when a marker says that work waits, when the next synthetic is due, when a slot becomes free
-/// after a claim that took all there was room for, and every few seconds in any case, so that no lost
-/// marker can stop it.
+/// It claims when the next synthetic is due, when ``OrganicListener`` leaves organics waiting, when a slot becomes
+/// free after a claim that took all there was room for, and every few seconds in any case, be it by that listener,
+/// so that no lost marker can stop it.
 @IO
 package final class Claimer {
-  /// The longest time without a claim, ms.
-  static let idleMilliseconds = 5_000
+  /// The longest time without a claim, ms: longer than the waits of ``OrganicListener``.
+  static let idleMilliseconds = 6_000
+  /// A query that is overdue by this much, in ms, waits for want of a marker.
+  private static let overdueMilliseconds = 1_000
 
   private let queue: JobQueue
   private let worker: String
@@ -21,6 +23,11 @@ package final class Claimer {
   private var floor: SyntheticFloor
   private var request = 0
   private var poked = Signal()
+  /// A slot is kept for the claim of ``OrganicListener``.
+  private var keepsSlot = false
+  /// Slots that a claim on its way may take.
+  private var claiming = 0
+  private var roomed = Signal()
   /// The last claim may have left work behind.
   private var mayHaveMore = true
   /// When the next synthetic is due, Unix ms.
@@ -46,58 +53,114 @@ package final class Claimer {
 
   /// Claims until `stopped` fires.
   package func run(until stopped: Signal) async {
-    let watch = stopped.onFire { self.poke() }
+    let watch = stopped.onFire {
+      self.poke()
+      self.roomed.fire()
+    }
     defer { stopped.forget(watch) }
     while !stopped.isFired {
       poked = Signal()
       do throws(RedisError) {
-        if slots.organicRoom > 0 { try await claim() } else { lastClaimAt = Monotonic.now() }
+        if room > 0 { try await claim() } else { lastClaimAt = Monotonic.now() }
       } catch {
         Log.shared.warning("claim failed", ["error": LoggedError(error)])
         await Pause.wait(milliseconds: 200, orUntil: stopped)
         continue
       }
-      if mayHaveMore && slots.organicRoom > 0 { continue }
+      if mayHaveMore && room > 0 { continue }
       await onIdle?(lanes())
-      await Pause.wait(milliseconds: waitMilliseconds(), orUntil: poked)
+      while !poked.isFired, case let wait = waitMilliseconds(), wait > 0 {
+        await Pause.wait(milliseconds: wait, orUntil: poked)
+      }
     }
-    await putMarkersBack()
   }
 
+  /// Jobs that may be claimed now.
+  private var room: Int { slots.organicRoom - (keepsSlot ? 1 : 0) }
+  /// Synthetics among them.
+  private var syntheticRoom: Int { min(slots.syntheticRoom, room) }
+
   private func waitMilliseconds() -> Int {
-    guard let nextDue, slots.syntheticRoom > 0 else { return Claimer.idleMilliseconds }
-    return min(Claimer.idleMilliseconds, max(1, nextDue - clock.nowMilliseconds))
+    let idle = Claimer.idleMilliseconds - Monotonic.now().milliseconds(since: lastClaimAt)
+    guard let nextDue, syntheticRoom > 0 else { return idle }
+    return min(idle, nextDue - clock.nowMilliseconds)
   }
 
   private func claim() async throws(RedisError) {
     lastClaimAt = Monotonic.now()
     request += 1
-    let organicMax = min(100, slots.organicRoom)
-    let syntheticMax = min(100, slots.syntheticRoom)
-    let areDue = nextDue.map { $0 <= clock.nowMilliseconds } ?? false
-    let kept = floor.kept(slots, areDue: areDue, at: Monotonic.now())
+    let organicMax = min(100, room)
+    let syntheticMax = min(100, syntheticRoom)
+    let kept = keptForSynthetics
+    claiming = organicMax
+    defer {
+      claiming = 0
+      roomed.fire()
+    }
     let result = try await queue.claim(
       worker: worker, request: request, nonce: Nonce.make(), organicMax: organicMax,
       syntheticMax: syntheticMax, organicLeaseMilliseconds: leases.organic,
       syntheticLeaseMilliseconds: leases.synthetic, keptForSynthetics: min(kept, organicMax))
-    clock.observe(nowMilliseconds: result.nowMilliseconds)
     nextDue = result.nextDueMilliseconds
+    let organics = result.grants.count { $0.kind == .organic }
+    mayHaveMore = result.grants.count >= organicMax || (organics > 0 && organics >= organicMax - kept)
+    if let nextDue, nextDue <= result.nowMilliseconds, syntheticMax > 0 { mayHaveMore = true }
+    begin(result)
+  }
+
+  private var keptForSynthetics: Int {
+    let areDue = nextDue.map { $0 <= clock.nowMilliseconds } ?? false
+    return floor.kept(slots, areDue: areDue, at: Monotonic.now())
+  }
+
+  private func begin(_ result: ClaimResult) {
+    clock.observe(nowMilliseconds: result.nowMilliseconds)
     claimedCount += result.grants.count
     let organics = result.grants.count { $0.kind == .organic }
     floor.started(
       organics: organics, synthetics: result.grants.count - organics, at: Monotonic.now())
-    mayHaveMore = result.grants.count >= organicMax || (organics > 0 && organics >= organicMax - kept)
-    if let nextDue, nextDue <= result.nowMilliseconds, syntheticMax > 0 { mayHaveMore = true }
     for grant in result.grants {
       slots.take(isOrganic: grant.kind == .organic)
       start(grant)
     }
   }
 
+  // MARK: the claim of OrganicListener
+
+  /// Keeps a slot for one organic, as soon as there is one that is not left to synthetics.
+  /// - Returns: false when `stopped` fires first.
+  func keepSlot(until stopped: Signal) async -> Bool {
+    while !stopped.isFired {
+      if slots.organicRoom - claiming > keptForSynthetics {
+        keepsSlot = true
+        return true
+      }
+      roomed = Signal()
+      // What is left to synthetics is claimed without this one.
+      if claiming == 0 { poke() }
+      await Pause.wait(milliseconds: Claimer.idleMilliseconds, orUntil: roomed)
+    }
+    return false
+  }
+
+  /// The slot is used for what its claim brought, or given back.
+  func useSlot(_ result: ClaimResult?) {
+    keepsSlot = false
+    guard let result else { return }
+    lastClaimAt = Monotonic.now()
+    begin(result)
+    if result.organicsWait { mayHaveMore = true }
+    let isOverdue = result.nextDueMilliseconds.map {
+      $0 + Claimer.overdueMilliseconds <= result.nowMilliseconds && result.grants.isEmpty && syntheticRoom > 0
+    }
+    if mayHaveMore || isOverdue == true { poke() }
+  }
+
   /// A job ended.
   package func free(_ kind: JobKind) {
-    let wasFull = slots.organicRoom == 0 || slots.syntheticRoom == 0
+    let wasFull = syntheticRoom <= 0
     slots.free(isOrganic: kind == .organic)
+    roomed.fire()
     if wasFull {
       mayHaveMore = true
       poke()
@@ -105,19 +168,13 @@ package final class Claimer {
   }
 
   /// The marker lanes that this worker can act on.
-  package func lanes() -> [Keys.Fixed] {
-    var lanes: [Keys.Fixed] = []
-    if slots.organicRoom > 0 { lanes.append(.wakeOrganic) }
-    if slots.syntheticRoom > 0 { lanes.append(.wakeDue) }
-    return lanes
-  }
+  package func lanes() -> [Keys.Fixed] { syntheticRoom > 0 ? [.wakeDue] : [] }
 
   /// A marker arrived.
   package func handle(_ event: MarkerListener.Event) {
     switch event {
-    case .organic: poke()
     case .due(let at):
-      if slots.syntheticRoom == 0 {
+      if syntheticRoom <= 0 {
         // No room any more: somebody else may have some.
         IO.task { @IO in await self.putBack(at) }
       } else if at < nextDue ?? .max || at <= clock.nowMilliseconds {
@@ -128,15 +185,16 @@ package final class Claimer {
     }
   }
 
-  private func poke() { poked.fire() }
+  /// Looks at once whether there is something to claim.
+  package func poke() { poked.fire() }
 
   private func putBack(_ at: Int) async {
     _ = try? await queue.redis.send(
       "ZADD", queue.keys.fixed(.wakeDue), "LT", String(at), "due")
   }
 
-  /// What this worker kept in mind goes to the others when it stops.
-  private func putMarkersBack() async {
+  /// What this worker kept in mind goes to the others, when it stopped and no longer listens.
+  package func putMarkersBack() async {
     if let nextDue { await putBack(nextDue) }
     _ = try? await queue.redis.send("ZADD", queue.keys.fixed(.wakeOrganic), "0", "organic")
   }

@@ -1,13 +1,12 @@
 import Common
 
-/// Listens, on a connection of its own, for the markers that say that work waits. A marker is never a job:
-/// one that is lost with a connection costs a little time, and nothing else.
+/// Listens, on a connection of its own, for the markers that say that work waits, but for users' requests, which
+/// ``OrganicListener`` takes. A marker is never a job: one that is lost with a connection costs a little time,
+/// and nothing else.
 @IO
 package final class MarkerListener {
   /// What a marker says.
   package enum Event {
-    /// An organic job waits.
-    case organic
     /// A synthetic is due at this time (Unix ms, Redis's clock).
     case due(Int)
     /// An answer waits to be checked, from this time on.
@@ -17,9 +16,9 @@ package final class MarkerListener {
   }
 
   /// Longest wait in one command, in seconds.
-  static let blockSeconds = 4
+  static let blockSeconds = 5
   /// A reply that is later than this after the wait should have ended will not come.
-  static let graceMilliseconds = 2_000
+  static let graceMilliseconds = 1_500
 
   private let redis: RedisClient
   private let keys: Keys
@@ -65,7 +64,6 @@ package final class MarkerListener {
       let score = items[2].text.flatMap(Double.init), score.isFinite
     else { return nil }
     if key == keys.wakeWorker(worker) { return member.isEmpty ? nil : .cancelled(member) }
-    if key == keys.fixed(.wakeOrganic) { return .organic }
     if key == keys.fixed(.wakeDue) { return .due(Int(score)) }
     return .check(Int(score))
   }

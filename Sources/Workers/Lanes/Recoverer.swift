@@ -4,8 +4,8 @@ import Common
 /// does it; a key in Redis keeps them from doing it all at once.
 @IO
 final class Recoverer {
-  /// Between two tries of this worker, ms.
-  static let intervalMilliseconds = 2_000
+  /// Between two tries of this worker, ms, and after one that found that another worker had just done it.
+  static let (intervalMilliseconds, yieldedMilliseconds) = (2_000, 3_000)
 
   private let queue: JobQueue
   private let watch: DataWatch
@@ -15,6 +15,7 @@ final class Recoverer {
   /// Whether Redis may be another one than at the last look: only after a new connection.
   private var mayHaveRestarted = true
   private var notBefore = Monotonic(nanoseconds: 0)
+  private var hasYielded = false
 
   init(queue: JobQueue, graceMilliseconds: Int) {
     self.queue = queue
@@ -25,8 +26,10 @@ final class Recoverer {
   /// Tries until `stopped` fires.
   func run(until stopped: Signal) async {
     while !stopped.isFired {
+      hasYielded = false
       await runOnce()
-      await Pause.wait(milliseconds: Recoverer.intervalMilliseconds, orUntil: stopped)
+      let pause = hasYielded ? Recoverer.yieldedMilliseconds : Recoverer.intervalMilliseconds
+      await Pause.wait(milliseconds: pause, orUntil: stopped)
     }
   }
 
@@ -42,7 +45,10 @@ final class Recoverer {
         try await watch.look()
         return
       }
-      guard let pass = try await queue.recover() else { return }
+      guard let pass = try await queue.recover() else {
+        hasYielded = true
+        return
+      }
       _ = try await queue.expire()
       if pass.takenBack + pass.dead + pass.interrupted > 0 {
         Log.shared.info(

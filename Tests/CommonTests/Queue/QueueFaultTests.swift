@@ -33,6 +33,28 @@ struct QueueFaultTests {
     }
   }
 
+  @Test("each of a worker's connections repeats its own claim, and a claim that comes late grants nothing")
+  @IO func series() async throws {
+    try await QueueBench.run { bench in
+      func claim(_ request: Int, _ series: String, most: Int = 1) async throws -> [String] {
+        let result = try await bench.queue.claim(
+          worker: "w", request: request, series: series, nonce: "\(series)\(request)", organicMax: most,
+          syntheticMax: 0, organicLeaseMilliseconds: 6_000, syntheticLeaseMilliseconds: 6_000)
+        return result.grants.map(\.id)
+      }
+      try await bench.submit("a", "b", "c")
+      #expect(try await claim(5, "") == ["a"])
+      #expect(try await claim(2, "organics") == ["b"])
+      #expect(try await claim(5, "") == ["a"])
+      #expect(try await claim(2, "organics") == ["b"])
+      // The connection broke while the third waited in Redis: it was asked again on another one, for nothing new.
+      #expect(try await claim(3, "organics", most: 0) == [])
+      #expect(try await claim(3, "organics") == [])
+      #expect(try await claim(2, "organics") == [], "nor one from before")
+      #expect(try await claim(6, "") == ["c"])
+    }
+  }
+
   @Test("pieces are written once and without a gap")
   @IO func pieces() async throws {
     try await QueueBench.run { bench in

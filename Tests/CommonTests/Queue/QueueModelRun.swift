@@ -28,7 +28,7 @@ final class QueueModelRun {
   /// Everything that was ever granted, newest last; old ones are tried again.
   var grants: [Held] = []
   var checkGrants: [Held] = []
-  private var requests: [Int: Int] = [:]
+  private var requests: [String: Int] = [:]
   private var checkNonces: [Int: Int] = [:]
   /// What the last checkpoint was called with, for its repetition.
   var checkpoint: (from: String, to: String, result: String?) = ("", "", nil)
@@ -102,8 +102,10 @@ final class QueueModelRun {
     case .submit(let number, let task, let bytes, let allowed):
       try await submit("o\(number)", task: task, bytes: bytes, allowed: allowed)
     case .claim(let number, let organics, let synthetics, let isOld):
-      if !isOld && !isRepeat { requests[number, default: 0] += 1 }
-      try await claim(number, organics, synthetics)
+      // Organics alone are claimed on another connection.
+      let series = synthetics == 0 ? "organics" : ""
+      if !isOld && !isRepeat { requests[series + String(number), default: 0] += 1 }
+      try await claim(number, series, organics, synthetics)
     case .append(let back, let ahead, let sizes):
       try await append(newest(grants, back), ahead: ahead, sizes, isRepeat: isRepeat)
     case .settle(let back, let how, let attempts, let work, let sample):
@@ -142,17 +144,19 @@ final class QueueModelRun {
     try expect(result, expected)
   }
 
-  private func claim(_ number: Int, _ organics: Int, _ synthetics: Int) async throws {
-    let request = requests[number] ?? 0
-    let nonce = "n\(number)-\(request)"
+  private func claim(_ number: Int, _ series: String, _ organics: Int, _ synthetics: Int) async throws {
+    let request = requests[series + String(number)] ?? 0
+    let nonce = "n\(number)-\(series)\(request)"
     let result = try await workers.claim(
-      worker: worker(number), request: request, nonce: nonce, organicMax: organics, syntheticMax: synthetics,
-      organicLeaseMilliseconds: ReferenceQueue.organicLease,
+      worker: worker(number), request: request, series: series, nonce: nonce, organicMax: organics,
+      syntheticMax: synthetics, organicLeaseMilliseconds: ReferenceQueue.organicLease,
       syntheticLeaseMilliseconds: ReferenceQueue.syntheticLease)
     let expected = model.claim(
-      worker: worker(number), request: request, nonce: nonce, organicMax: organics, syntheticMax: synthetics)
+      worker: worker(number), request: request, series: series, nonce: nonce, organicMax: organics,
+      syntheticMax: synthetics)
     try expect(result.nowMilliseconds, model.now)
     try expect(result.nextDueMilliseconds, expected.next)
+    try expect(result.organicsWait, expected.organicsWait)
     try expect(result.grants.map(\.id), expected.ids)
     for grant in result.grants {
       let job = model.jobs[grant.id]!
@@ -274,7 +278,7 @@ final class QueueModelRun {
     case .die(let number):
       model.workers[worker(number)] = nil
       // Whoever is dead repeats no request: with its record gone the same nonce would be taken for a new one.
-      requests[number, default: 0] += 1
+      for series in ["", "organics"] { requests[series + String(number), default: 0] += 1 }
       checkNonces[number, default: 0] += 1
       _ = try await queue.redis.send("DEL", queue.keys.worker(worker(number)))
     case .takeMarker(let number):

@@ -5,18 +5,19 @@ extension ReferenceQueue {
 
   struct Claimed {
     var next: Int?
+    var organicsWait = false
     var ids: [String] = []
   }
 
   mutating func claim(
-    worker: String, request: Int, nonce: String, organicMax: Int, syntheticMax: Int
+    worker: String, request: Int, series: String, nonce: String, organicMax: Int, syntheticMax: Int
   ) -> Claimed {
-    if let known = workers[worker], known.request == request {
+    if let known = workers[worker]?.claims[series], known.request == request {
       let ids = known.granted.filter { id in
         jobs[id]?.state == "running" && jobs[id]?.token?.hasPrefix(nonce) == true
       }
       for id in ids { renew(id, SyntheticJob(id: id) == nil ? Self.organicLease : Self.syntheticLease) }
-      return Claimed(next: syntheticMax > 0 ? dues.first?.score : nil, ids: ids)
+      return Claimed(next: dues.first?.score, ids: ids)
     }
     var claimed = Claimed()
     if organicMax > 0 && !paused.contains("organic") {
@@ -24,10 +25,15 @@ extension ReferenceQueue {
         grant(id, worker, nonce, Self.organicLease, &claimed)
         change(id) { $0.written = ReplyPosition() }
       }
-      if !organics.isEmpty { wakeOrganic = 0 }
+      if !organics.isEmpty {
+        wakeOrganic = 0
+        claimed.organicsWait = true
+      }
     }
     let room = min(syntheticMax, organicMax - claimed.ids.count)
-    if syntheticMax > 0 && !paused.contains("synthetic") {
+    if syntheticMax == 0 && claimed.ids.isEmpty {
+      claimed.next = dues.first?.score
+    } else if syntheticMax > 0 && !paused.contains("synthetic") {
       if room > 0 {
         claimSynthetics(worker, nonce, room, &claimed)
       } else if let head = dues.first?.score {
@@ -35,8 +41,7 @@ extension ReferenceQueue {
         wakeDue = min(wakeDue ?? head, head)
       }
     }
-    workers[worker, default: Worker()].request = request
-    workers[worker]!.granted = claimed.ids
+    workers[worker, default: Worker()].claims[series] = (request, claimed.ids)
     return claimed
   }
 

@@ -42,8 +42,8 @@ struct ReferenceQueue {
   }
 
   struct Worker {
-    var request: Int?
-    var granted: [String] = []
+    /// The last claim of each series.
+    var claims: [String: (request: Int, granted: [String])] = [:]
     var checkNonce: String?
     var check: String?
   }
@@ -272,7 +272,7 @@ struct ReferenceQueue {
   mutating func renew(worker: String, jobs list: [(id: String, token: String, lease: Int)]) -> [String:
     LeaseResult]
   {
-    workers[worker, default: Worker()].request = workers[worker]?.request
+    workers[worker] = workers[worker] ?? Worker()
     var ended: [String: LeaseResult] = [:]
     for item in list {
       if held(item.id, item.token) != nil {

@@ -24,7 +24,7 @@ struct ClaimerTests {
       for _ in 0..<3 {
         let before = claimer.lastClaimAt
         while claimer.lastClaimAt <= before {
-          claimer.handle(.organic)
+          claimer.poke()
           await EventLoop.shared.sleep(milliseconds: 1)
         }
       }

@@ -2,20 +2,25 @@
 -- Guarantee: a granted job has exactly one live token until its lease ends; organics first, in their
 --   order; a synthetic is granted never before it is due, nor after its period, nor beyond its miner's
 --   test volume (such ones are settled as skipped). A repeat with the same request number grants nothing
---   new and returns what the first call granted, leased from now: the worker has only just heard of it.
+--   new and returns what the first call granted, leased from now: the worker has only just heard of it. One
+--   that comes after a later one of its series grants nothing: nobody waits for its answer.
 -- KEYS organic, organic:deadline, due, lease, wake:organic, wake:due, paused, ledger, counts, pace
 -- ARGS 1 worker id  2 request number  3 nonce of this claim  4 most jobs in all, thus most organics (0…100)
 --      5 most synthetics among them (0…100)  6 organic lease, ms  7 synthetic lease, ms
---      8 jobs of 4 that organics leave to synthetics (0…100)
--- RETURNS {now ms, next due ms or -1, id, token, kind, task, attempt, deadline ms or '', stream flag or '',
+--      8 jobs of 4 that organics leave to synthetics (0…100)  9 series of 2, '' by default: each of a worker's
+--      connections that claim counts its own requests
+-- RETURNS {now ms, when the next synthetic is due (ms; -1 for none, or when it was not looked for), whether
+--   organics still wait (1 | 0), id, token, kind, task, attempt, deadline ms or '', stream flag or '',
 --   payload or '', …}
 local worker, request, nonce = take(), take(), take()
 local organic_max, synthetic_max = math.min(take_int(), 100), math.min(take_int(), 100)
 local organic_lease, synthetic_lease = take_int(), take_int()
 local kept = math.max(0, take_int())
+local series = take()
+local request_field, granted_field = 'request' .. series, 'granted' .. series
 local now = now_ms()
 local worker_hash = worker_key(worker)
-local reply = {now, -1}
+local reply = {now, -1, 0}
 
 local function add_grant(id, token, kind, task, attempt, deadline, stream, payload)
   local size = #reply
@@ -24,7 +29,13 @@ local function add_grant(id, token, kind, task, attempt, deadline, stream, paylo
   reply[size + 8] = payload or ''
 end
 
-local known = redis.call('HMGET', worker_hash, 'request', 'granted')
+local function next_due()
+  local head = redis.call('ZRANGE', due_key, 0, 0, 'WITHSCORES')
+  return tonumber(head[2] or '-1')
+end
+
+local known = redis.call('HMGET', worker_hash, request_field, granted_field)
+if known[1] and tonumber(known[1]) > tonumber(request) then return reply end
 if known[1] == request then
   for id in string.gmatch(known[2] or '', '%S+') do
     local job = redis.call('HMGET', job_key(id), 'state', 'token', 'kind', 'task', 'attempt', 'deadline', 'stream')
@@ -35,8 +46,7 @@ if known[1] == request then
       add_grant(id, job[2], job[3], job[4], job[5], job[6], job[7], payload)
     end
   end
-  local head = synthetic_max > 0 and redis.call('ZRANGE', due_key, 0, 0, 'WITHSCORES') or {}
-  reply[2] = tonumber(head[2] or '-1')
+  reply[2] = next_due()
   return reply
 end
 
@@ -59,11 +69,17 @@ end
 
 local function claim_organics()
   if organic_max <= 0 or redis.call('SISMEMBER', paused_key, 'organic') == 1 then return end
-  local ids = kept < organic_max and redis.call('ZRANGE', organic_key, 0, organic_max - kept - 1) or {}
+  local most = math.max(0, organic_max - kept)
+  -- One more than may be taken tells whether others still wait.
+  local ids = redis.call('ZRANGE', organic_key, 0, most)
+  local others_wait = #ids > most
+  ids[most + 1] = nil
+  local with_deadline = {}
   local ends = string.format('%.0f', now + organic_lease)
   for _, id in ipairs(ids) do
     local hash = job_key(id)
     local job = try('HMGET', hash, 'state', 'task', 'deadline', 'stream', 'attempt') or {}
+    if job[3] or job[1] ~= 'waiting' then with_deadline[#with_deadline + 1] = id end
     if job[1] == 'waiting' then
       local attempt = math.floor(tonumber(job[5] or '0') or 0) + 1
       local token = grant(id, ends)
@@ -73,8 +89,11 @@ local function claim_organics()
     end
   end
   take_first(organic_key, ids)
-  if #ids > 0 then redis.call('ZREM', organic_deadline_key, unpack(ids)) end
-  if redis.call('EXISTS', organic_key) == 1 then redis.call('ZADD', wake_organic_key, 0, 'organic') end
+  if #with_deadline > 0 then redis.call('ZREM', organic_deadline_key, unpack(with_deadline)) end
+  if others_wait then
+    reply[3] = 1
+    redis.call('ZADD', wake_organic_key, 0, 'organic')
+  end
 end
 
 -- Overdue synthetics must not burst: a bucket refills at the paced rate. Returns how many may run now.
@@ -107,7 +126,7 @@ local function skip_reason(period, task, miner)
 end
 
 local function claim_synthetics()
-  if synthetic_max <= 0 or redis.call('SISMEMBER', paused_key, 'synthetic') == 1 then return end
+  if redis.call('SISMEMBER', paused_key, 'synthetic') == 1 then return end
   if redis.call('XLEN', ledger_key) >= LEDGER_MAX then return end
   local allowed, tokens, rate = pace_allows(synthetic_max)
   local ids = allowed > 0 and redis.call('ZRANGE', due_key, '-inf', now, 'BYSCORE', 'LIMIT', 0, allowed) or {}
@@ -160,8 +179,14 @@ end
 claim_organics()
 local wanted = synthetic_max
 synthetic_max = math.min(synthetic_max, organic_max - #granted)
-if synthetic_max <= 0 and wanted > 0 then pass_on() else claim_synthetics() end
-redis.call('HSET', worker_hash, 'request', request, 'granted', table.concat(granted, ' '), 'claimed', now)
+if synthetic_max > 0 then
+  claim_synthetics()
+elseif wanted > 0 then
+  pass_on()
+elseif #granted == 0 then
+  reply[2] = next_due()
+end
+redis.call('HSET', worker_hash, request_field, request, granted_field, table.concat(granted, ' '), 'claimed', now)
 -- A worker that dies before its first heartbeat must be missed too.
-redis.call('PEXPIRE', worker_hash, math.max(organic_lease, synthetic_lease), 'NX')
+if not known[1] then redis.call('PEXPIRE', worker_hash, math.max(organic_lease, synthetic_lease), 'NX') end
 return reply

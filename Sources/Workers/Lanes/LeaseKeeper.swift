@@ -10,6 +10,9 @@ package final class LeaseKeeper {
   /// Between two heartbeats of a worker that holds nothing, ms.
   static let idleMilliseconds = 5_000
 
+  /// Most jobs of one call, and the longest rest between two calls, in ms.
+  private static let (batchMax, pauseMilliseconds) = (100, 10)
+
   private struct Held {
     let token: String
     let leaseMilliseconds: Int
@@ -65,23 +68,28 @@ package final class LeaseKeeper {
     }
   }
 
-  /// One heartbeat for all jobs, 200 in a call.
+  /// One heartbeat for all jobs. Between its calls others have their turn in Redis: tokens do not wait until the
+  /// leases of thousands are renewed.
   func beat() async {
     lastBeatAt = Monotonic.now()
-    var rest = held.map { (id: $0.key, token: $0.value.token, leaseMilliseconds: $0.value.leaseMilliseconds) }
-    repeat {
-      let batch = Array(rest.prefix(200))
-      rest.removeFirst(batch.count)
+    let all = held.map { (id: $0.key, token: $0.value.token, leaseMilliseconds: $0.value.leaseMilliseconds) }
+    let calls = max(1, (all.count + LeaseKeeper.batchMax - 1) / LeaseKeeper.batchMax)
+    // All of them within a quarter of the time until the next heartbeat.
+    let pause = min(LeaseKeeper.pauseMilliseconds, intervalMilliseconds / 4 / calls)
+    for call in 0..<calls {
+      if call > 0, pause > 0 { await EventLoop.shared.sleep(milliseconds: pause) }
+      let batch = Array(all[min(all.count, call * LeaseKeeper.batchMax)...].prefix(LeaseKeeper.batchMax))
       do throws(RedisError) {
         let answer = try await queue.renew(
-          worker: worker, lifeMilliseconds: LeaseKeeper.lifeMilliseconds, record: record(), jobs: batch)
+          worker: worker, lifeMilliseconds: LeaseKeeper.lifeMilliseconds, record: call == 0 ? record() : [],
+          jobs: batch)
         clock.observe(nowMilliseconds: answer.nowMilliseconds)
         for (id, result) in answer.ended { lost(id, result, among: batch) }
       } catch {
         Log.shared.warning("heartbeat failed", ["error": LoggedError(error)])
         return
       }
-    } while !rest.isEmpty
+    }
   }
 
   private func lost(

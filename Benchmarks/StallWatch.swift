@@ -1,0 +1,54 @@
+import Foundation
+import Glibc
+import Synchronization
+
+/// How long the machine stood still meanwhile: a thread that goes before all others sleeps two milliseconds again
+/// and again, and when it wakes more than one late, nothing else could run either. On a virtual machine that is its
+/// host. Without the right to go before all others it sees nothing.
+final class StallWatch: Sendable {
+  /// Times that the machine stood still, in ms.
+  struct Stalls {
+    /// All of them together.
+    var milliseconds = 0.0
+    /// The longest.
+    var worst = 0.0
+  }
+
+  private static let sleepMilliseconds = 2.0
+
+  private struct State {
+    var stalls = Stalls()
+    var isOver = false
+  }
+
+  private let state = Mutex(State())
+
+  /// Begins to watch.
+  init() {
+    Thread.detachNewThread { [self] in
+      var priority = sched_param()
+      priority.sched_priority = 1
+      guard sched_setscheduler(0, SCHED_FIFO, &priority) == 0 else { return }
+      while !state.withLock({ $0.isOver }) { look() }
+    }
+  }
+
+  /// Ends it.
+  func end() -> Stalls {
+    state.withLock { state in
+      state.isOver = true
+      return state.stalls
+    }
+  }
+
+  private func look() {
+    let before = DispatchTime.now().uptimeNanoseconds
+    usleep(UInt32(StallWatch.sleepMilliseconds * 1000))
+    let late = Double(DispatchTime.now().uptimeNanoseconds - before) / 1e6 - StallWatch.sleepMilliseconds
+    guard late > 1 else { return }
+    state.withLock { state in
+      state.stalls.milliseconds += late
+      state.stalls.worst = max(state.stalls.worst, late)
+    }
+  }
+}

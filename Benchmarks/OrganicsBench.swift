@@ -175,8 +175,9 @@ enum OrganicsBench {
     var times: [TokenTimes] = []
     let before = try await scene.progress()
     let watch = StallWatch()
+    let core = CoreUsage(lab.serverCore)
     for _ in 0..<Lab.rounds { times.append(try await tokenTimes(lab, scene, reader)) }
-    let stalls = watch.end()
+    let (stalls, busy) = (watch.end(), core.busyShare())
     let after = try await scene.progress()
     let elapsed = Double(after.at.nanoseconds - before.at.nanoseconds) / 1e9
     try await scene.end()
@@ -190,6 +191,7 @@ enum OrganicsBench {
       row("relay_kept_p99_worst", times.map { $0.kept.quantile(0.99) }.max() ?? 0, "ms", nil),
       row("relay_read_p50", times.map { $0.read.quantile(0.5) }.median, "ms", nil),
       row("relay_read_p99", times.map { $0.read.quantile(0.99) }.median, "ms", nil),
+      row("relay_servers_core_busy", 100 * busy, "%", nil),
       row("relay_machine_stood_still", stalls.milliseconds / elapsed, "ms/s", nil),
       row("relay_machine_stall_worst", stalls.worst, "ms", nil),
     ]

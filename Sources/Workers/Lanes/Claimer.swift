@@ -32,8 +32,11 @@ package final class Claimer {
   private var mayHaveMore = true
   /// When the next synthetic is due, Unix ms.
   private var nextDue: Int?
-  /// When the last claim was tried, or was not for lack of room: what tells a live worker from one that hangs.
+  /// When the last claim was tried, or was not for lack of room or of need: what tells a live worker from one
+  /// that hangs.
   private(set) var lastClaimAt = Monotonic.now()
+  /// When somebody of this worker last looked at all that waits.
+  private var lookedAt = Monotonic.now()
   /// Called before each wait, with the lanes that should wake this worker.
   package var onIdle: (([Keys.Fixed]) async -> Void)?
   /// Jobs claimed since the start.
@@ -61,7 +64,8 @@ package final class Claimer {
     while !stopped.isFired {
       poked = Signal()
       do throws(RedisError) {
-        if room > 0 { try await claim() } else { lastClaimAt = Monotonic.now() }
+        lastClaimAt = Monotonic.now()
+        if room > 0 { try await claim() } else { lookedAt = lastClaimAt }
       } catch {
         Log.shared.warning("claim failed", ["error": LoggedError(error)])
         await Pause.wait(milliseconds: 200, orUntil: stopped)
@@ -71,6 +75,7 @@ package final class Claimer {
       await onIdle?(lanes())
       while !poked.isFired, case let wait = waitMilliseconds(), wait > 0 {
         await Pause.wait(milliseconds: wait, orUntil: poked)
+        lastClaimAt = Monotonic.now()
       }
     }
   }
@@ -81,13 +86,13 @@ package final class Claimer {
   private var syntheticRoom: Int { min(slots.syntheticRoom, room) }
 
   private func waitMilliseconds() -> Int {
-    let idle = Claimer.idleMilliseconds - Monotonic.now().milliseconds(since: lastClaimAt)
+    let idle = Claimer.idleMilliseconds - Monotonic.now().milliseconds(since: lookedAt)
     guard let nextDue, syntheticRoom > 0 else { return idle }
     return min(idle, nextDue - clock.nowMilliseconds)
   }
 
   private func claim() async throws(RedisError) {
-    lastClaimAt = Monotonic.now()
+    lookedAt = Monotonic.now()
     request += 1
     let organicMax = min(100, room)
     let syntheticMax = min(100, syntheticRoom)
@@ -108,10 +113,9 @@ package final class Claimer {
     begin(result)
   }
 
-  private var keptForSynthetics: Int {
-    let areDue = nextDue.map { $0 <= clock.nowMilliseconds } ?? false
-    return floor.kept(slots, areDue: areDue, at: Monotonic.now())
-  }
+  private var areDue: Bool { nextDue.map { $0 <= clock.nowMilliseconds } ?? false }
+
+  private var keptForSynthetics: Int { floor.kept(slots, areDue: areDue, at: Monotonic.now()) }
 
   private func begin(_ result: ClaimResult) {
     clock.observe(nowMilliseconds: result.nowMilliseconds)
@@ -127,11 +131,13 @@ package final class Claimer {
 
   // MARK: the claim of OrganicListener
 
-  /// Keeps a slot for one organic, as soon as there is one that is not left to synthetics.
+  /// Keeps a slot for one organic, as soon as there is one that synthetics do not wait for: of those the last free
+  /// one is claimed for either kind, organics first.
   /// - Returns: false when `stopped` fires first.
   func keepSlot(until stopped: Signal) async -> Bool {
     while !stopped.isFired {
-      if slots.organicRoom - claiming > keptForSynthetics {
+      let left = max(keptForSynthetics, areDue && slots.syntheticRoom > 0 ? 1 : 0)
+      if slots.organicRoom - claiming > left {
         keepsSlot = true
         return true
       }
@@ -146,14 +152,16 @@ package final class Claimer {
   /// The slot is used for what its claim brought, or given back.
   func useSlot(_ result: ClaimResult?) {
     keepsSlot = false
-    guard let result else { return }
-    lastClaimAt = Monotonic.now()
+    guard let result else { return poke() }
+    if result.grants.isEmpty { lookedAt = Monotonic.now() }
+    let hadRoom = slots.syntheticRoom > 0
     begin(result)
     if result.organicsWait { mayHaveMore = true }
-    let isOverdue = result.nextDueMilliseconds.map {
-      $0 + Claimer.overdueMilliseconds <= result.nowMilliseconds && result.grants.isEmpty && syntheticRoom > 0
+    if let due = result.nextDueMilliseconds, due + Claimer.overdueMilliseconds <= result.nowMilliseconds {
+      nextDue = nextDue ?? due
     }
-    if mayHaveMore || isOverdue == true { poke() }
+    if let nextDue, hadRoom, slots.syntheticRoom == 0 { IO.task { @IO in await self.putBack(nextDue) } }
+    if mayHaveMore || (areDue && slots.syntheticRoom > 0) { poke() }
   }
 
   /// A job ended.

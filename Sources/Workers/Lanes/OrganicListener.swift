@@ -51,22 +51,41 @@ package final class OrganicListener {
   package func run(until stopped: Signal) async {
     let watch = stopped.onFire { self.redis.close() }
     defer { stopped.forget(watch) }
-    while await claimer.keepSlot(until: stopped) {
+    while !stopped.isFired {
+      guard await isConnected(stopped), await claimer.keepSlot(until: stopped) else { continue }
+      guard redis.isConnected else {
+        claimer.useSlot(nil)
+        continue
+      }
       request += 1
       let nonce = Nonce.make()
       // Both leave in one write: tasks begin in the order in which they are made.
-      if !redis.isConnected { _ = try? await redis.send("PING") }
       let wait = IO.task { @IO in await self.waitForMarker() }
       let claim = IO.task { @IO in await self.claimBehind(nonce) }
       switch await claim.value {
       case .success(let result): claimer.useSlot(result)
       case .failure: await makeGood(nonce, stopped)
       }
-      if let failure = await wait.value, !stopped.isFired {
-        Log.shared.warning("listening for organics failed", ["error": LoggedError(failure)])
-        await Pause.wait(milliseconds: OrganicListener.pauseMilliseconds, orUntil: stopped)
-      }
+      if let failure = await wait.value { await report(failure, stopped) }
     }
+  }
+
+  /// Whether there is a connection, which may take a while; no slot is kept meanwhile.
+  private func isConnected(_ stopped: Signal) async -> Bool {
+    if redis.isConnected { return true }
+    do throws(RedisError) {
+      _ = try await redis.send("PING")
+      return true
+    } catch {
+      await report(error, stopped)
+      return false
+    }
+  }
+
+  private func report(_ failure: RedisError, _ stopped: Signal) async {
+    guard !stopped.isFired else { return }
+    Log.shared.warning("listening for organics failed", ["error": LoggedError(failure)])
+    await Pause.wait(milliseconds: OrganicListener.pauseMilliseconds, orUntil: stopped)
   }
 
   /// Returns why there was no waiting, if so.

@@ -17,7 +17,7 @@ extension ReferenceQueue {
         jobs[id]?.state == "running" && jobs[id]?.token?.hasPrefix(nonce) == true
       }
       for id in ids { renew(id, SyntheticJob(id: id) == nil ? Self.organicLease : Self.syntheticLease) }
-      return Claimed(next: dues.first?.score, ids: ids)
+      return Claimed(next: nextDue, ids: ids)
     }
     var claimed = Claimed()
     if organicMax > 0 && !paused.contains("organic") {
@@ -31,19 +31,17 @@ extension ReferenceQueue {
       }
     }
     let room = min(syntheticMax, organicMax - claimed.ids.count)
-    if syntheticMax == 0 && claimed.ids.isEmpty {
-      claimed.next = dues.first?.score
-    } else if syntheticMax > 0 && !paused.contains("synthetic") {
-      if room > 0 {
-        claimSynthetics(worker, nonce, room, &claimed)
-      } else if let head = dues.first?.score {
-        claimed.next = head
-        wakeDue = min(wakeDue ?? head, head)
-      }
+    if room > 0 {
+      if !paused.contains("synthetic") { claimSynthetics(worker, nonce, room, &claimed) }
+    } else {
+      claimed.next = nextDue
+      if syntheticMax > 0, let head = nextDue { wakeDue = min(wakeDue ?? head, head) }
     }
     workers[worker, default: Worker()].claims[series] = (request, claimed.ids)
     return claimed
   }
+
+  private var nextDue: Int? { paused.contains("synthetic") ? nil : dues.first?.score }
 
   private mutating func grant(
     _ id: String, _ worker: String, _ nonce: String, _ lease: Int, _ claimed: inout Claimed

@@ -1,4 +1,5 @@
 import Common
+import Foundation
 import TestSupport
 import Testing
 
@@ -20,7 +21,7 @@ struct OrganicListenerTests {
   @Test("a connection that is cut while it waits costs no request")
   @IO func cut() async throws {
     try await Worker.run { worker in
-      for number in 0..<10 {
+      for number in 0..<4 {
         try await worker.cut()
         try await worker.submit("r\(number)")
         try await worker.wait(for: Set((0...number).map { "r\($0)" }))
@@ -40,6 +41,19 @@ struct OrganicListenerTests {
       try await worker.wait(for: ["a", "b", "c"])
       worker.claimer.free(.organic)
       try await worker.wait(for: ["a", "b", "c", "d"])
+    }
+  }
+
+  @Test("the last free slot is not kept from a query that is due, also when no marker tells of it")
+  @IO func lastSlot() async throws {
+    try await Worker.run(slots: 3) { worker in
+      try await worker.submit("a", "b")
+      try await worker.wait(for: ["a", "b"])
+      let query = try await worker.plan()
+      try await worker.wait(for: ["a", "b", query])
+      worker.claimer.free(.synthetic)
+      try await worker.submit("c")
+      try await worker.wait(for: ["a", "b", query, "c"])
     }
   }
 
@@ -114,6 +128,23 @@ struct OrganicListenerTests {
       for id in ids {
         #expect(try await queue.submit(id: id, task: "chat", payload: Array("{}".utf8)) == .created)
       }
+    }
+
+    /// Plans a query that is due now, and takes its marker away. Returns its name.
+    func plan() async throws -> String {
+      let now = try await queue.nowMilliseconds()
+      let period = try PeriodSnapshot.make(
+        startMilliseconds: now / 1000 * 1000, lengthMilliseconds: 600_000, counts: [[1]])
+      _ = try await queue.lead(role: "producer", token: "p", lifeMilliseconds: 60_000)
+      _ = try await queue.openPeriod(
+        leader: "p", snapshot: period, encoded: Array(JSONEncoder().encode(period)), seed: 1,
+        pacePerSecond: 100, burst: 100)
+      let id = SyntheticJob(period: period.id, task: period.tasks[0].name, miner: 0, number: 0).description
+      _ = try await queue.schedule(
+        leader: "p", period: period.id, chunk: 0, isLast: true, volumes: [],
+        jobs: [(dueMilliseconds: now, id: id)])
+      _ = try await queue.redis.send("DEL", queue.keys.fixed(.wakeDue))
+      return id
     }
 
     func wait(for ids: Set<String>) async throws {

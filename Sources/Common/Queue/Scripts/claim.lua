@@ -9,7 +9,7 @@
 --      5 most synthetics among them (0…100)  6 organic lease, ms  7 synthetic lease, ms
 --      8 jobs of 4 that organics leave to synthetics (0…100)  9 series of 2, '' by default: each of a worker's
 --      connections that claim counts its own requests
--- RETURNS {now ms, when the next synthetic is due (ms; -1 for none, or when it was not looked for), whether
+-- RETURNS {now ms, when the next synthetic is due (ms; -1 for none, and while they are paused), whether
 --   organics still wait (1 | 0), id, token, kind, task, attempt, deadline ms or '', stream flag or '',
 --   payload or '', …}
 local worker, request, nonce = take(), take(), take()
@@ -30,6 +30,7 @@ local function add_grant(id, token, kind, task, attempt, deadline, stream, paylo
 end
 
 local function next_due()
+  if redis.call('SISMEMBER', paused_key, 'synthetic') == 1 then return -1 end
   local head = redis.call('ZRANGE', due_key, 0, 0, 'WITHSCORES')
   return tonumber(head[2] or '-1')
 end
@@ -168,23 +169,16 @@ local function claim_synthetics()
   end
 end
 
--- Organics took the room: whoever came for a query leaves its marker to others.
-local function pass_on()
-  local head = redis.call('ZRANGE', due_key, 0, 0, 'WITHSCORES')
-  if not head[2] or redis.call('SISMEMBER', paused_key, 'synthetic') == 1 then return end
-  reply[2] = tonumber(head[2])
-  redis.call('ZADD', wake_due_key, 'LT', head[2], 'due')
-end
 
 claim_organics()
 local wanted = synthetic_max
 synthetic_max = math.min(synthetic_max, organic_max - #granted)
 if synthetic_max > 0 then
   claim_synthetics()
-elseif wanted > 0 then
-  pass_on()
-elseif #granted == 0 then
+else
   reply[2] = next_due()
+  -- Organics took the room: whoever came for a query leaves its marker to others.
+  if wanted > 0 and reply[2] >= 0 then redis.call('ZADD', wake_due_key, 'LT', reply[2], 'due') end
 end
 redis.call('HSET', worker_hash, request_field, request, granted_field, table.concat(granted, ' '), 'claimed', now)
 -- A worker that dies before its first heartbeat must be missed too.

@@ -69,6 +69,13 @@ public final class RedisClient {
     return try await connection.send(command, timeoutMilliseconds: max(1, left))
   }
 
+  /// Waits for a connection, if there is none, as long as a command would.
+  /// - Throws: `unavailable` when none came about in time, or `closed`.
+  public func waitForConnection() async throws(RedisError) {
+    _ = try await establishedConnection(
+      Monotonic.now().advanced(milliseconds: options.commandTimeoutMilliseconds))
+  }
+
   /// Sends a command of plain words.
   public func send(_ words: String...) async throws(RedisError) -> RedisReply {
     try await send(RedisCommand(words: words))

@@ -10,15 +10,20 @@ package final class LeaseKeeper {
   /// Between two heartbeats of a worker that holds nothing, ms.
   static let idleMilliseconds = 5_000
 
+  /// Before a heartbeat that failed is repeated, ms.
+  private static let repeatMilliseconds = 50
   /// Most jobs of one call, and the longest rest between two calls, in ms.
   private static let (batchMax, pauseMilliseconds) = (100, 10)
 
   private struct Held {
     let token: String
     let leaseMilliseconds: Int
+    /// Until when the lease stands in any case, by this machine's clock.
+    var until: Monotonic
     let onEnd: (LeaseResult) -> Void
   }
 
+  /// Repeats nothing by itself: what is sent again must hold the jobs that came meanwhile.
   private let queue: JobQueue
   private let worker: String
   private let clock: RedisClock
@@ -28,7 +33,8 @@ package final class LeaseKeeper {
   var record: () -> [String] = { [] }
 
   package init(queue: JobQueue, worker: String, clock: RedisClock, intervalMilliseconds: Int) {
-    self.queue = queue
+    self.queue = JobQueue(redis: queue.redis, keys: queue.keys)
+    self.queue.patienceMilliseconds = 0
     self.worker = worker
     self.clock = clock
     self.intervalMilliseconds = intervalMilliseconds
@@ -40,11 +46,15 @@ package final class LeaseKeeper {
   /// Begins to keep a job's lease. `onEnd` is called at most once, when the job is no longer ours.
   package func hold(id: String, token: String, leaseMilliseconds: Int, onEnd: @escaping (LeaseResult) -> Void)
   {
-    held[id] = Held(token: token, leaseMilliseconds: leaseMilliseconds, onEnd: onEnd)
+    let until = Monotonic.now().advanced(milliseconds: leaseMilliseconds)
+    held[id] = Held(token: token, leaseMilliseconds: leaseMilliseconds, until: until, onEnd: onEnd)
   }
 
-  /// Whether the job is still ours, as far as is known.
-  func holds(id: String, token: String) -> Bool { held[id]?.token == token }
+  /// Whether the job is still ours: nobody said otherwise, and its lease has not run out unrenewed.
+  func holds(id: String, token: String) -> Bool {
+    guard let job = held[id], job.token == token else { return false }
+    return Monotonic.now() < job.until
+  }
 
   /// The job ended by our doing.
   package func drop(id: String, token: String) {
@@ -63,15 +73,19 @@ package final class LeaseKeeper {
     while !stopped.isFired {
       let isRecent =
         lastBeatAt.map { Monotonic.now().milliseconds(since: $0) < LeaseKeeper.idleMilliseconds } ?? false
-      if !held.isEmpty || !isRecent { await beat() }
-      await Pause.wait(milliseconds: intervalMilliseconds, orUntil: stopped)
+      let isDone = held.isEmpty && isRecent ? true : await beat()
+      let pause = isDone ? intervalMilliseconds : LeaseKeeper.repeatMilliseconds
+      await Pause.wait(milliseconds: pause, orUntil: stopped)
     }
   }
 
   /// One heartbeat for all jobs. Between its calls others have their turn in Redis: tokens do not wait until the
   /// leases of thousands are renewed.
-  func beat() async {
+  /// - Returns: false when a call failed; the heartbeat is to be repeated.
+  private func beat() async -> Bool {
     lastBeatAt = Monotonic.now()
+    // Jobs that come while there is no connection belong to the list.
+    try? await queue.redis.waitForConnection()
     let all = held.map { (id: $0.key, token: $0.value.token, leaseMilliseconds: $0.value.leaseMilliseconds) }
     let calls = max(1, (all.count + LeaseKeeper.batchMax - 1) / LeaseKeeper.batchMax)
     // All of them within a quarter of the time until the next heartbeat.
@@ -79,17 +93,22 @@ package final class LeaseKeeper {
     for call in 0..<calls {
       if call > 0, pause > 0 { await EventLoop.shared.sleep(milliseconds: pause) }
       let batch = Array(all[min(all.count, call * LeaseKeeper.batchMax)...].prefix(LeaseKeeper.batchMax))
+      let sentAt = Monotonic.now()
       do throws(RedisError) {
         let answer = try await queue.renew(
           worker: worker, lifeMilliseconds: LeaseKeeper.lifeMilliseconds, record: call == 0 ? record() : [],
           jobs: batch)
         clock.observe(nowMilliseconds: answer.nowMilliseconds)
         for (id, result) in answer.ended { lost(id, result, among: batch) }
+        for job in batch where held[job.id]?.token == job.token {
+          held[job.id]?.until = sentAt.advanced(milliseconds: job.leaseMilliseconds)
+        }
       } catch {
         Log.shared.warning("heartbeat failed", ["error": LoggedError(error)])
-        return
+        return false
       }
     }
+    return true
   }
 
   private func lost(

@@ -72,9 +72,8 @@ package final class OrganicListener {
 
   /// Whether there is a connection, which may take a while; no slot is kept meanwhile.
   private func isConnected(_ stopped: Signal) async -> Bool {
-    if redis.isConnected { return true }
     do throws(RedisError) {
-      _ = try await redis.send("PING")
+      try await redis.waitForConnection()
       return true
     } catch {
       await report(error, stopped)

@@ -6,12 +6,22 @@ import Testing
 
 @Suite("A job whose lease ends while its request is made")
 struct LostLeaseTests {
-  @Test("asks nobody, and asks its miner when the lease stands", arguments: [true, false])
-  @IO func asksNobody(isLost: Bool) async throws {
+  enum Ending: CaseIterable {
+    /// Redis says that the job is somebody else's.
+    case isLost
+    /// It could not be renewed in time.
+    case runsOut
+    /// It stands.
+    case none
+  }
+
+  @Test("asks nobody, and asks its miner when the lease stands", arguments: Ending.allCases)
+  @IO func asksNobody(ending: Ending) async throws {
     try await OrganicBench.run(miners: 1, planned: 1) { bench in
       let client = HTTPClient()
       defer { client.close() }
-      let (handler, keeper) = LostLeaseTests.handler(bench.queue, client)
+      let lease = ending == .runsOut ? 0 : 15_000
+      let (handler, keeper) = LostLeaseTests.handler(bench.queue, client, leaseMilliseconds: lease)
       let job = SyntheticJob(period: bench.period.id, task: OrganicBench.chat, miner: 0, number: 0)
       let grant = Grant(
         id: job.description, token: "t", kind: .synthetic, task: job.task, attempt: 1,
@@ -20,14 +30,17 @@ struct LostLeaseTests {
       // It is held from here on, while the period is read.
       while keeper.count == 0 { await Task.yield() }
       #expect(bench.miners[0].bodies.isEmpty)
-      if isLost { keeper.cancelled(id: grant.id) }
+      if ending == .isLost { keeper.cancelled(id: grant.id) }
       await run.value
-      #expect(bench.miners[0].bodies.count == (isLost ? 0 : 1))
-      #expect(handler.figures.attempts == (isLost ? 0 : 1))
+      let asked = ending == .none ? 1 : 0
+      #expect(bench.miners[0].bodies.count == asked)
+      #expect(handler.figures.attempts == asked)
     }
   }
 
-  @IO private static func handler(_ queue: JobQueue, _ client: HTTPClient) -> (QueryHandler, LeaseKeeper) {
+  @IO private static func handler(
+    _ queue: JobQueue, _ client: HTTPClient, leaseMilliseconds: Int
+  ) -> (QueryHandler, LeaseKeeper) {
     let clock = RedisClock()
     let snapshots = SnapshotCache(queue: queue)
     let keeper = LeaseKeeper(queue: queue, worker: "w", clock: clock, intervalMilliseconds: 2_000)
@@ -37,7 +50,7 @@ struct LostLeaseTests {
         writer: ReplyWriter(queue: queue, replyBytesMax: 1 << 20),
         room: CheckRoom(queue: queue, bytesMax: 1 << 20),
         routing: MinerRouting(queue: queue, worker: "w", snapshots: snapshots), clock: clock,
-        corpus: .builtIn, shapes: nil, bearer: nil, limits: .init(), leases: (6_000, 15_000)))
+        corpus: .builtIn, shapes: nil, bearer: nil, limits: .init(), leases: (6_000, leaseMilliseconds)))
     return (handler, keeper)
   }
 }

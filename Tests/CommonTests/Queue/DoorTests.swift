@@ -136,20 +136,26 @@ struct DoorTests {
     }
   }
 
-  @Test("the largest payload that is read, full of what costs most, is read within the time of a script")
+  @Test("the largest payload that is read, full of what costs most, is read sooner than a million additions are done")
   @IO func worstPayload() async throws {
     try await withDoor { queue in
       let empty = Array(repeating: "[]", count: 21_000).joined(separator: ",")
       let payload = #"{"messages":[{"role":"user","content":"x"}],"x":["# + empty + "]}"
       #expect(payload.utf8.count > 60_000 && payload.utf8.count <= 65_536)
-      var fastest = Int.max
+      // Held against a million additions, 5 to 10 ms, on the same Redis in turns: machines differ, and are shared.
+      // The client's part is in it, which the sanitizers make long.
+      let additions = "local sum = 0 for number = 1, 1000000 do sum = sum + number end return sum"
+      var (fastest, reference) = (Int.max, Int.max)
       for number in 0..<10 {
         let started = Monotonic.now()
         let answer = try await call(queue, "submit", "w\(number)", "chat", payload)
-        fastest = min(fastest, (Monotonic.now().nanoseconds - started.nanoseconds) / 1000)
+        let read = Monotonic.now()
+        _ = try await queue.redis.send("EVAL", additions, "0")
+        fastest = min(fastest, (read.nanoseconds - started.nanoseconds) / 1000)
+        reference = min(reference, (Monotonic.now().nanoseconds - read.nanoseconds) / 1000)
         #expect(answer.first == "created")
       }
-      #expect(fastest < 5_000, "\(fastest) microseconds")
+      #expect(fastest < reference, "\(fastest) microseconds, a million additions \(reference)")
     }
   }
 

@@ -28,7 +28,7 @@ final class BareWorker {
   init(_ lab: Lab, keys: Keys, slots: Int) {
     claimsRedis = lab.anotherClient()
     markersRedis = lab.anotherClient()
-    organicsRedis = lab.anotherClient(OrganicListener.options(name: "bench-organics"))
+    organicsRedis = lab.anotherClient(MarkerListener.options(name: "bench-organics"))
     queue = JobQueue(redis: claimsRedis, keys: keys)
     let name = "bare-\(UInt32.random(in: 0 ... .max))"
     let leases = (organic: 6_000, synthetic: 15_000)

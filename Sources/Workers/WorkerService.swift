@@ -40,9 +40,10 @@ public final class WorkerService {
     let address = try settings.redisAddress()
     let keys = Keys(namespace: settings.string("namespace"))
     claimsRedis = RedisClient(address: address, options: .init(name: "vision-\(worker)"))
-    markersRedis = RedisClient(address: address, options: .init(name: "vision-\(worker)-markers"))
+    markersRedis = RedisClient(
+      address: address, options: MarkerListener.options(name: "vision-\(worker)-markers"))
     organicsRedis = RedisClient(
-      address: address, options: OrganicListener.options(name: "vision-\(worker)-organics"))
+      address: address, options: MarkerListener.options(name: "vision-\(worker)-organics"))
     queue = JobQueue(redis: claimsRedis, keys: keys)
     // All that can throw comes before the client, which has to be closed.
     let corpus = try WorkerService.corpus(settings)

@@ -30,9 +30,14 @@ struct ReconnectMachine {
 
   private var state = State.idle
   private let backoffMaxMilliseconds: Int
+  private let backoffUnsteadyMilliseconds: Int
 
-  init(backoffMaxMilliseconds: Int = ReconnectMachine.backoffMaxMilliseconds) {
+  init(
+    backoffMaxMilliseconds: Int = ReconnectMachine.backoffMaxMilliseconds,
+    backoffUnsteadyMilliseconds: Int = ReconnectMachine.backoffUnsteadyMilliseconds
+  ) {
     self.backoffMaxMilliseconds = backoffMaxMilliseconds
+    self.backoffUnsteadyMilliseconds = backoffUnsteadyMilliseconds
   }
 
   /// Somebody needs a connection.
@@ -71,7 +76,7 @@ struct ReconnectMachine {
       state = .connecting(failures: next + 1)
       let range = min(
         ReconnectMachine.backoffRangeMilliseconds(failures: next), backoffMaxMilliseconds,
-        ReconnectMachine.backoffUnsteadyMilliseconds)
+        backoffUnsteadyMilliseconds)
       return .connect(at: now.advanced(milliseconds: Int(Double(range) * uniform)))
     case .idle, .connecting, .closed: return .none
     }

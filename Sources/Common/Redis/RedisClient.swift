@@ -14,6 +14,8 @@ public final class RedisClient {
     public var connectTimeoutMilliseconds = 2_000
     /// Longest wait for a reply, the wait for a connection included.
     public var commandTimeoutMilliseconds = 5_000
+    /// The longest wait before a connection is replaced that did not stand for long.
+    public var unsteadyMilliseconds = ReconnectMachine.backoffUnsteadyMilliseconds
 
     /// Options with the usual limits.
     public init(name: String) { self.name = name }
@@ -44,7 +46,8 @@ public final class RedisClient {
       // A failover takes seconds, and a Sentinel is asked cheaply.
       backoffMax = RedisSentinel.backoffMaxMilliseconds
     }
-    machine = ReconnectMachine(backoffMaxMilliseconds: backoffMax)
+    machine = ReconnectMachine(
+      backoffMaxMilliseconds: backoffMax, backoffUnsteadyMilliseconds: options.unsteadyMilliseconds)
     random = SeededRandom(seed: UInt64.random(in: 0 ... .max))
   }
 

@@ -32,6 +32,15 @@ package final class MarkerListener {
     self.worker = worker
   }
 
+  /// How a listener's connection is to be made: a command waits for the one before it, and who cuts one connection
+  /// after the other is answered slowly, since no job is lost meanwhile.
+  package static func options(name: String) -> RedisClient.Options {
+    var options = RedisClient.Options(name: name)
+    options.commandTimeoutMilliseconds = blockSeconds * 1000 + graceMilliseconds
+    options.unsteadyMilliseconds = RedisClient.reconnectMaxMilliseconds
+    return options
+  }
+
   /// Listens until `stopped` fires.
   /// - Parameter lanes: the marker keys that this worker can act on now.
   package func run(until stopped: Signal, lanes: () -> [Keys.Fixed], handle: (Event) -> Void) async {

@@ -22,16 +22,9 @@ package final class OrganicListener {
   private let leases: (organic: Int, synthetic: Int)
   private var request = 0
 
-  /// How its connection is to be made: each command waits for the one before it.
-  package static func options(name: String) -> RedisClient.Options {
-    var options = RedisClient.Options(name: name)
-    options.commandTimeoutMilliseconds = MarkerListener.blockSeconds * 1000 + MarkerListener.graceMilliseconds
-    return options
-  }
-
   /// A listener of one worker.
   /// - Parameters:
-  ///   - redis: a connection that nobody else uses; it is closed in the end.
+  ///   - redis: a connection with ``MarkerListener/options(name:)`` that nobody else uses; it is closed in the end.
   ///   - queue: the worker's queue, on another connection.
   package init(
     redis: RedisClient, queue: JobQueue, worker: String, claimer: Claimer,

@@ -136,7 +136,7 @@ struct DoorTests {
     }
   }
 
-  @Test("the largest payload that is read, full of what costs most, is read sooner than a million additions are done")
+  @Test("the costliest payload that is read takes less than a million additions")
   @IO func worstPayload() async throws {
     try await withDoor { queue in
       let empty = Array(repeating: "[]", count: 21_000).joined(separator: ",")

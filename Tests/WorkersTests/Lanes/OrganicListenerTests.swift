@@ -108,7 +108,7 @@ struct OrganicListenerTests {
         queue: queue, worker: "w", clock: RedisClock(), slots: Slots(total: slots, reservedShare: 0.2),
         floor: SyntheticFloor(share: 0.1), leases: leases)
       let redis = RedisClient(
-        address: try TestRedis.address(as: .worker), options: OrganicListener.options(name: name))
+        address: try TestRedis.address(as: .worker), options: MarkerListener.options(name: name))
       listener = OrganicListener(redis: redis, queue: queue, worker: "w", claimer: claimer, leases: leases)
       claimer.start = { [weak self] in self?.started.insert($0.id) }
       loops = [

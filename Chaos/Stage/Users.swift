@@ -68,6 +68,12 @@ final class Users {
     return ("\(name)-\(asked)", 1_000_000_000 + number * 1_000_000 + asked)
   }
 
+  /// Lets a proxy on the way see which digest the script of a request has; this process may know it already.
+  func showScript() async throws {
+    let source = Script.submit.source(clock: .redis)
+    _ = try await queue.redis.send(RedisCommand("SCRIPT", "LOAD", source))
+  }
+
   /// Asks once. Returns the id.
   @discardableResult
   func askOnce() async -> String {
@@ -128,7 +134,8 @@ final class Users {
       guard !open.isEmpty else {
         // What waits for a Redis that is away is not accepted yet, and will be read too.
         if stopped.isFired, inFlight == 0 { return }
-        await EventLoop.shared.sleep(milliseconds: 20, orUntil: stopped)
+        // Not until they stop: after that the loop would go round without a pause, and nothing else would run.
+        await EventLoop.shared.sleep(milliseconds: 20)
         continue
       }
       // More than one call should hold get their turn by chance.

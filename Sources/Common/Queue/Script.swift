@@ -113,7 +113,7 @@ public enum Script: String, CaseIterable, Sendable {
   }
 
   /// What Redis runs: flags, the names of the keys, clock and memory, the prelude and the script's own text.
-  func source(clock: Clock) -> String {
+  package func source(clock: Clock) -> String {
     let names = keys.map { $0.rawValue.replacingOccurrences(of: ":", with: "_") + "_key" }
     let places = names.indices.map { "KEYS[\($0 + 1)]" }
     return """

@@ -192,9 +192,13 @@ enum OrganicsBench {
       row("relay_read_p50", times.map { $0.read.quantile(0.5) }.median, "ms", nil),
       row("relay_read_p99", times.map { $0.read.quantile(0.99) }.median, "ms", nil),
       row("relay_servers_core_busy", 100 * busy, "%", nil),
-      row("relay_machine_stood_still", stalls.milliseconds / elapsed, "ms/s", nil),
-      row("relay_machine_stall_worst", stalls.worst, "ms", nil),
     ]
+      + (stalls.map { stalls in
+        [
+          row("relay_machine_stood_still", stalls.milliseconds / elapsed, "ms/s", nil),
+          row("relay_machine_stall_worst", stalls.worst, "ms", nil),
+        ]
+      } ?? [])
   }
 
   /// ms from each token's writing at the miner.

@@ -4,7 +4,7 @@ import Synchronization
 
 /// How long the machine stood still meanwhile: a thread that goes before all others sleeps two milliseconds again
 /// and again, and when it wakes more than one late, nothing else could run either. On a virtual machine that is its
-/// host. Without the right to go before all others it sees nothing.
+/// host.
 final class StallWatch: Sendable {
   /// Times that the machine stood still, in ms.
   struct Stalls {
@@ -17,7 +17,8 @@ final class StallWatch: Sendable {
   private static let sleepMilliseconds = 2.0
 
   private struct State {
-    var stalls = Stalls()
+    /// nil without the right to go before all others.
+    var stalls: Stalls?
     var isOver = false
   }
 
@@ -29,12 +30,13 @@ final class StallWatch: Sendable {
       var priority = sched_param()
       priority.sched_priority = 1
       guard sched_setscheduler(0, SCHED_FIFO, &priority) == 0 else { return }
+      state.withLock { $0.stalls = Stalls() }
       while !state.withLock({ $0.isOver }) { look() }
     }
   }
 
-  /// Ends it.
-  func end() -> Stalls {
+  /// Ends it. Returns nil when it could not watch.
+  func end() -> Stalls? {
     state.withLock { state in
       state.isOver = true
       return state.stalls
@@ -47,8 +49,8 @@ final class StallWatch: Sendable {
     let late = Double(DispatchTime.now().uptimeNanoseconds - before) / 1e6 - StallWatch.sleepMilliseconds
     guard late > 1 else { return }
     state.withLock { state in
-      state.stalls.milliseconds += late
-      state.stalls.worst = max(state.stalls.worst, late)
+      let seen = state.stalls ?? Stalls()
+      state.stalls = Stalls(milliseconds: seen.milliseconds + late, worst: max(seen.worst, late))
     }
   }
 }

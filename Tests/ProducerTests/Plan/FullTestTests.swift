@@ -6,7 +6,9 @@ import Testing
 
 @Suite("Full tests")
 struct FullTestTests {
-  static let seeds: [UInt64] = (0..<4).map { _ in UInt64.random(in: 0 ... .max) }
+  /// With the first one a claim gets more than one query less than it needs.
+  static let seeds: [UInt64] =
+    [8_564_235_679_841_163_982] + (0..<4).map { _ in UInt64.random(in: 0 ... .max) }
 
   /// What would prove every claim of an input.
   private func proof(_ input: Planner.Input) -> ProvenVolumes {
@@ -30,7 +32,9 @@ struct FullTestTests {
       for (task, config) in input.tasks.enumerated() {
         for (volume, count) in zip(snapshot.testVolumes[task], snapshot.counts[task]) where volume > 0 {
           let needed = volume * EarnedCapacity.queryMargin / config.expectedVolume
-          #expect(Double(count) > needed - 1 - 1e-6 && Double(count) < needed + 1, "seed \(seed)")
+          // `nineteen` rounds a task's queries down together before it spreads them in whole ones.
+          let missing = profile == .nineteen ? 2.0 : 1.0
+          #expect(Double(count) > needed - missing - 1e-6 && Double(count) < needed + 1, "seed \(seed)")
         }
       }
     }

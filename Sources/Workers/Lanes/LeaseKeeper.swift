@@ -10,8 +10,8 @@ package final class LeaseKeeper {
   /// Between two heartbeats of a worker that holds nothing, ms.
   static let idleMilliseconds = 5_000
 
-  /// Before a heartbeat that failed is repeated, ms.
-  private static let repeatMilliseconds = 50
+  /// Before a heartbeat that failed is repeated, ms: doubled with each failure after the first, up to the most.
+  private static let (repeatMilliseconds, repeatMaxMilliseconds) = (50, 800)
   /// Most jobs of one call, and the longest rest between two calls, in ms.
   private static let (batchMax, pauseMilliseconds) = (100, 10)
 
@@ -70,12 +70,15 @@ package final class LeaseKeeper {
 
   /// Beats until `stopped` fires.
   package func run(until stopped: Signal) async {
+    var repeatAfter = LeaseKeeper.repeatMilliseconds
     while !stopped.isFired {
       let isRecent =
         lastBeatAt.map { Monotonic.now().milliseconds(since: $0) < LeaseKeeper.idleMilliseconds } ?? false
       let isDone = held.isEmpty && isRecent ? true : await beat()
-      let pause = isDone ? intervalMilliseconds : LeaseKeeper.repeatMilliseconds
-      await Pause.wait(milliseconds: pause, orUntil: stopped)
+      await Pause.wait(milliseconds: isDone ? intervalMilliseconds : repeatAfter, orUntil: stopped)
+      repeatAfter =
+        isDone
+        ? LeaseKeeper.repeatMilliseconds : min(2 * repeatAfter, LeaseKeeper.repeatMaxMilliseconds)
     }
   }
 

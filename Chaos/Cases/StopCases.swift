@@ -15,7 +15,8 @@ enum StopCases {
     let miner = try await stage.startMiner(tokens: 60, perSecond: 20)
     let count = stage.parameters.times ?? 6
     let patientCount = (count + 1) / 2
-    var plan = Stage.Plan(miners: [miner, miner], queries: count * 300)
+    // Longer than a slow machine takes for all restarts: the last worker must have something to leave behind.
+    var plan = Stage.Plan(miners: [miner, miner], queries: count * 300 + 400)
     plan.dueMilliseconds = { 1_000 + $0 * 25 }
     try await stage.open(plan)
     var patient = Stage.WorkerSettings()
@@ -50,7 +51,10 @@ enum StopCases {
     let ended = WallClock.nowMilliseconds()
     // Asked twice, a worker ends at once; its jobs come back by their leases.
     let impatient = workers.removeLast()
-    try await stage.pass(milliseconds: 1_000)
+    let name = try await stage.id(of: impatient) ?? ""
+    try await stage.wait(seconds: 30, for: "jobs at the worker that is asked twice") {
+      try await stage.held(by: name).count > 5
+    }
     impatient.process.signal(SIGTERM)
     try await stage.pass(milliseconds: 200)
     impatient.process.signal(SIGTERM)

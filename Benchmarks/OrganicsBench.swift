@@ -13,11 +13,6 @@ enum OrganicsBench {
   /// Users' requests of one measurement, and their mean distance in ms.
   private static let requests = 600
   private static let distanceMilliseconds = 5.0
-  /// Background of the relay measurement: streams and tokens per second of each.
-  private static let streams = 1_500
-  private static let rate = 20
-  /// Distance of the streams that are looked at: requests shall be no load beside the tokens.
-  private static let streamDistanceMilliseconds = 50
   /// Seeds above those of test queries.
   private static let firstSeed = 500_000_000
   private static let python = "6.4 / 13 ms idle, 77 / 159 ms busy, Python"
@@ -31,7 +26,7 @@ enum OrganicsBench {
     return rows
   }
 
-  private static func row(_ metric: String, _ value: Double, _ unit: String, _ aim: Aim?) -> Row {
+  static func row(_ metric: String, _ value: Double, _ unit: String, _ aim: Aim?) -> Row {
     Row(bench: "organics", metric: metric, value: value, unit: unit, aim: aim)
   }
 
@@ -83,7 +78,7 @@ enum OrganicsBench {
     return times
   }
 
-  private static var nextSeed = firstSeed
+  static var nextSeed = firstSeed
 
   /// Pushes requests at random moments and returns how many ms each took to the miner.
   private static func ask(_ scene: Scene, _ probe: ProbeServer, count: Int) async throws -> [Double] {
@@ -159,130 +154,6 @@ enum OrganicsBench {
       row("full_p99", times.quantile(0.99), "ms", .atMost(10)), row("full_max", times.max() ?? 0, "ms", nil),
       row("fifo_most_places_off", Double(late), "places", nil),
     ]
-  }
-
-  // MARK: from the miner's token to the reply
-
-  private static func relay(_ lab: Lab, _ probe: ProbeServer) async throws -> [Row] {
-    let flood = try await lab.flood("--tokens-per-second", String(rate), "--tokens", "100000")
-    let scene = try await Scene(lab, .chat, url: flood.url, probe: probe.url)
-    try await scene.startWorker(slots: streams + 200)
-    try await scene.openStreams(streams)
-    let bytes = try await scene.bytesPerToken()
-    try await settle(scene, bytes)
-    let reader = lab.anotherClient()
-    defer { reader.close() }
-    var times: [TokenTimes] = []
-    let before = try await scene.progress()
-    let watch = StallWatch()
-    let core = CoreUsage(lab.serverCore)
-    for _ in 0..<Lab.rounds { times.append(try await tokenTimes(lab, scene, reader)) }
-    let (stalls, busy) = (watch.end(), core.busyShare())
-    let after = try await scene.progress()
-    let elapsed = Double(after.at.nanoseconds - before.at.nanoseconds) / 1e9
-    try await scene.end()
-    await lab.end(flood.process)
-    return [
-      row(
-        "relay_rate", Double(after.bytes - before.bytes) / bytes / elapsed, "tokens/s",
-        .atLeast(0.95 * 30_000)),
-      row("relay_kept_p50", times.map { $0.kept.quantile(0.5) }.median, "ms", nil),
-      row("relay_kept_p99", times.map { $0.kept.quantile(0.99) }.median, "ms", .atMost(5)),
-      row("relay_kept_p99_worst", times.map { $0.kept.quantile(0.99) }.max() ?? 0, "ms", nil),
-      row("relay_read_p50", times.map { $0.read.quantile(0.5) }.median, "ms", nil),
-      row("relay_read_p99", times.map { $0.read.quantile(0.99) }.median, "ms", nil),
-      row("relay_servers_core_busy", 100 * busy, "%", nil),
-    ]
-      + (stalls.map { stalls in
-        [
-          row("relay_machine_stood_still", stalls.milliseconds / elapsed, "ms/s", nil),
-          row("relay_machine_stall_worst", stalls.worst, "ms", nil),
-        ]
-      } ?? [])
-  }
-
-  /// ms from each token's writing at the miner.
-  private struct TokenTimes {
-    /// Until Redis kept it in the reply. The entry's id tells, in whole ms, of which the end is taken: never less
-    /// than it was.
-    var kept: [Double] = []
-    /// Until the reader had it.
-    var read: [Double] = []
-  }
-
-  /// The times of twenty streams beside all others.
-  private static func tokenTimes(_ lab: Lab, _ scene: Scene, _ reader: RedisClient) async throws -> TokenTimes
-  {
-    // The clock must not wait for its core: that is no part of the way. Needs root; else it does wait.
-    let process = __priority_which_t(PRIO_PROCESS.rawValue)
-    let own = getpriority(process, 0)
-    setpriority(process, 0, own - 5)
-    defer { setpriority(process, 0, own) }
-    let seeds = nextSeed..<nextSeed + 20
-    nextSeed = seeds.upperBound
-    let tokens = max(10, 2 * Int(lab.seconds * 1000) / ProbeServer.paceMilliseconds)
-    // The reader waits before the first token comes.
-    let reading = IO.task { @IO in try await read(scene, reader, seeds) }
-    for seed in seeds {
-      try await push(scene, seed: seed, tokens: tokens)
-      await EventLoop.shared.sleep(milliseconds: streamDistanceMilliseconds)
-    }
-    let times = try await reading.value
-    guard times.read.count == seeds.count * tokens else {
-      throw BenchFailure("\(times.read.count) tokens were read")
-    }
-    return times
-  }
-
-  /// Waits until what came while the streams opened is written: only then the rate is that of the miners.
-  private static func settle(_ scene: Scene, _ bytesPerToken: Double) async throws {
-    var last = try await scene.progress()
-    for _ in 0..<30 {
-      await EventLoop.shared.sleep(milliseconds: 1_000)
-      let now = try await scene.progress()
-      let seconds = Double(now.at.nanoseconds - last.at.nanoseconds) / 1e9
-      let rate = Double(now.bytes - last.bytes) / bytesPerToken / seconds
-      if rate < 1.03 * Double(streams * self.rate) { return }
-      last = now
-    }
-  }
-
-  /// Reads the replies as they come.
-  private static func read(
-    _ scene: Scene, _ reader: RedisClient, _ seeds: Range<Int>
-  ) async throws -> TokenTimes {
-    var after = Dictionary(uniqueKeysWithValues: seeds.map { (scene.queue.keys.reply("o\($0)"), "0") })
-    var times = TokenTimes()
-    // Tokens tell the monotonic time, entries that of the wall.
-    var wall = timespec()
-    clock_gettime(CLOCK_REALTIME, &wall)
-    let offset = wall.tv_sec * 1_000_000_000 + wall.tv_nsec - Int(Monotonic.now().nanoseconds)
-    let limit = Monotonic.now().advanced(milliseconds: 60_000)
-    while !after.isEmpty {
-      let keys = after.keys.sorted()
-      let reply = try await reader.send(
-        RedisCommand(words: ["XREAD", "BLOCK", "5000", "STREAMS"] + keys + keys.map { after[$0] ?? "0" }),
-        timeoutMilliseconds: 10_000)
-      let now = Monotonic.now().nanoseconds
-      guard Monotonic.now() < limit else { throw BenchFailure("the replies do not end within 60 s") }
-      guard let streams = reply.elements else { continue }
-      for stream in streams {
-        let key = stream[0]?.text ?? ""
-        for entry in stream[1]?.elements ?? [] {
-          let id = entry[0]?.text ?? "0"
-          after[key] = id
-          let kept = ((Int(id.prefix { $0 != "-" }) ?? 0) + 1) * 1_000_000 - offset
-          let fields = entry[1]?.fields ?? [:]
-          for match in (fields["data"] ?? "").matches(of: /"t(\d+) "/) {
-            let sent = Int(match.1) ?? now
-            times.read.append(Double(now - sent) / 1e6)
-            times.kept.append(Double(kept - sent) / 1e6)
-          }
-          if fields["end"] != nil { after[key] = nil }
-        }
-      }
-    }
-    return times
   }
 }
 

@@ -2,11 +2,11 @@ import Foundation
 import Glibc
 import Synchronization
 
-/// How long the machine stood still meanwhile: a thread that goes before all others sleeps two milliseconds again
-/// and again, and when it wakes more than one late, nothing else could run either. On a virtual machine that is its
+/// How long a core stood still meanwhile: a thread that goes before all others sleeps two milliseconds again and
+/// again, and when it wakes more than one late, nothing else could run there either. On a virtual machine that is its
 /// host.
 final class StallWatch: Sendable {
-  /// Times that the machine stood still, in ms.
+  /// Times that the core stood still, in ms.
   struct Stalls {
     /// All of them together.
     var milliseconds = 0.0
@@ -25,11 +25,11 @@ final class StallWatch: Sendable {
   private let state = Mutex(State())
 
   /// Begins to watch.
-  init() {
+  init(core: Int) {
     Thread.detachNewThread { [self] in
       var priority = sched_param()
       priority.sched_priority = 1
-      guard sched_setscheduler(0, SCHED_FIFO, &priority) == 0 else { return }
+      guard StallWatch.pin(to: core), sched_setscheduler(0, SCHED_FIFO, &priority) == 0 else { return }
       state.withLock { $0.stalls = Stalls() }
       while !state.withLock({ $0.isOver }) { look() }
     }
@@ -41,6 +41,20 @@ final class StallWatch: Sendable {
       state.isOver = true
       return state.stalls
     }
+  }
+
+  /// Moves the calling thread to a core. Swift's headers lack this GNU function.
+  private static func pin(to core: Int) -> Bool {
+    typealias SetAffinity = @convention(c) (pid_t, Int, UnsafeRawPointer) -> Int32
+    guard let symbol = dlsym(nil, "sched_setaffinity") else { return false }
+    let setAffinity = unsafeBitCast(symbol, to: SetAffinity.self)
+    var cores = cpu_set_t()
+    let isKnown = withUnsafeMutableBytes(of: &cores) { bytes in
+      guard bytes.indices.contains(core / 8) else { return false }
+      bytes[core / 8] |= 1 << UInt8(core % 8)
+      return true
+    }
+    return isKnown && setAffinity(0, MemoryLayout<cpu_set_t>.size, &cores) == 0
   }
 
   private func look() {

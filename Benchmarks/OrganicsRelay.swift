@@ -27,7 +27,8 @@ extension OrganicsBench {
   static func relay(_ lab: Lab, _ probe: ProbeServer) async throws -> [Row] {
     let flood = try await lab.flood("--tokens-per-second", String(rate), "--tokens", "100000")
     let scene = try await Scene(lab, .chat, url: flood.url, probe: probe.url)
-    try await scene.startWorker(slots: streams + 200)
+    try await scene.startWorker(
+      slots: streams + 200, by: await lab.beforeAllOthers() + [Lab.program("vision-workers")])
     try await scene.openStreams(streams)
     let bytes = try await scene.bytesPerToken()
     try await settle(scene, bytes)

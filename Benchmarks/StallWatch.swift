@@ -28,7 +28,8 @@ final class StallWatch: Sendable {
   init(core: Int) {
     Thread.detachNewThread { [self] in
       var priority = sched_param()
-      priority.sched_priority = 1
+      // Before what is measured, too.
+      priority.sched_priority = 2
       guard StallWatch.pin(to: core), sched_setscheduler(0, SCHED_FIFO, &priority) == 0 else { return }
       state.withLock { $0.stalls = Stalls() }
       while !state.withLock({ $0.isOver }) { look() }

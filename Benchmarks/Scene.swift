@@ -205,21 +205,21 @@ final class Scene {
         let key = queue.keys.job(id)
         let reply = queue.keys.reply(id)
         return IO.task { @IO [queue] in
-          async let length = queue.redis.send("XLEN", reply)
-          let fields = try await queue.redis.send("HMGET", key, "fence", "bytes", "state")
-          return RedisReply.array((fields.elements ?? []) + [try await length])
+          async let last = queue.redis.send("XREVRANGE", reply, "+", "-", "COUNT", "2")
+          let state = try await queue.redis.send("HGET", key, "state")
+          return RedisReply.array([state] + (try await last.elements ?? []))
         }
       }
       for read in reads {
-        guard let items = try await read.value.elements, items.count == 4 else { continue }
-        // While the job runs its fence tells: token, pieces, bytes and tokens.
-        let fence = (items[0].text ?? "").split(separator: ":").dropFirst().map { Int($0) ?? 0 }
-        if let state = items[2].text, state != "running", state != "waiting" { progress.ended += 1 }
-        if items[2].text == "done" { progress.done += 1 }
-        let bytes = fence.count == 3 ? fence[1] : items[1].int ?? 0
-        if bytes > 0 { progress.streams += 1 }
-        progress.pieces += fence.count == 3 ? fence[0] : max(0, (items[3].int ?? 0) - 1)
-        progress.bytes += bytes
+        guard let items = try await read.value.elements, let state = items.first?.text else { continue }
+        if state != "running", state != "waiting" { progress.ended += 1 }
+        if state == "done" { progress.done += 1 }
+        // The last piece tells, which an end may follow.
+        let entries = items.dropFirst().compactMap { $0[1]?.fields }
+        guard let piece = entries.first(where: { $0["end"] == nil }) else { continue }
+        progress.streams += 1
+        progress.pieces += piece["n"].flatMap { Int($0) } ?? 0
+        progress.bytes += piece["bytes"].flatMap { Int($0) } ?? 0
       }
     }
     return progress

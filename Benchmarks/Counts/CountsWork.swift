@@ -98,20 +98,20 @@ enum CountsWork: String, CaseIterable {
     let worker = try await CountedWorker(lab, scene, slots: 10)
     probe.isStepped = true
     try await OrganicsBench.push(scene, seed: 1, tokens: items)
-    let fence = scene.queue.keys.job("o1")
+    let (job, reply) = (scene.queue.keys.job("o1"), scene.queue.keys.reply("o1"))
     var written = 0
     while written < items {
       try await scene.wait(seconds: 20, for: "a token", pauseMilliseconds: 1) {
-        let text = try await lab.redis.send("HGET", fence, "fence").text ?? ""
-        return written == 0
-          ? probe.isWaiting : text.split(separator: ":").last.flatMap({ Int($0) }) ?? 0 >= written
+        if written == 0 { return probe.isWaiting }
+        let last = try await lab.redis.send("XREVRANGE", reply, "+", "-", "COUNT", "1")
+        return last[0]?[1]?.fields?["tokens"].flatMap { Int($0) } ?? 0 >= written
       }
       // The stream is open while time is filled.
       if written + burst >= items { await worker.fill(milliseconds: least) }
       written += probe.step(min(burst, items - written))
     }
     try await scene.wait(seconds: 10, for: "the end of the stream", pauseMilliseconds: 1) {
-      try await lab.redis.send("HGET", fence, "state").text == "done"
+      try await lab.redis.send("HGET", job, "state").text == "done"
     }
     return try await worker.end(atLeastMilliseconds: least)
   }

@@ -72,7 +72,8 @@ public final class WorkerService {
     handler = QueryHandler(
       parts: .init(
         queue: queue, client: client, snapshots: snapshots, keeper: keeper, settler: Settler(queue: queue),
-        writer: ReplyWriter(queue: queue, replyBytesMax: settings.int("reply-bytes-max")), room: room,
+        writer: ReplyWriter(
+          queue: queue, worker: worker, replyBytesMax: settings.int("reply-bytes-max")), room: room,
         routing: routing, clock: clock, corpus: corpus, shapes: shapes,
         bearer: settings.secret("miner-token"),
         limits: limits, leases: leases))

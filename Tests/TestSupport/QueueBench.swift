@@ -154,16 +154,28 @@ public final class QueueBench {
 }
 
 extension JobQueue {
-  /// Appends pieces of one reply that follow each other, the first one at `start`.
+  /// Appends pieces of one reply that follow each other, the first one at `start`, each looked at.
   public func append(
     _ id: String, _ token: String, at start: ReplyPosition = ReplyPosition(), _ pieces: [[UInt8]]
   ) async throws(RedisError) -> [Int: LeaseResult] {
+    var fence = AppendFence(worker: "nobody")
+    guard
+      case .written(let refused) = try await append(
+        ReplyPiece.following(start, id, token, pieces), fence.open())
+    else { throw RedisError(.unexpectedReply, "append refused to look") }
+    return refused
+  }
+}
+
+extension ReplyPiece {
+  /// Pieces that follow each other, the first one at `start`.
+  public static func following(
+    _ start: ReplyPosition, _ id: String, _ token: String, isTrusted: Bool = false, _ pieces: [[UInt8]]
+  ) -> [ReplyPiece] {
     var position = start
-    return try await append(
-      pieces.map { data in
-        let piece = ReplyPiece(id: id, token: token, start: position, data: data)
-        position = piece.end
-        return piece
-      })
+    return pieces.map { data in
+      position = position.after(bytes: data.count, tokens: 0)
+      return ReplyPiece(id: id, token: token, isTrusted: isTrusted, end: position, data: data)
+    }
   }
 }

@@ -9,7 +9,8 @@ public enum ExitCode: Int32, Sendable {
   case usage = 2
   /// Needs something that is not there, such as Redis. Trying again later can help.
   case unavailable = 3
-  /// Was asked a second time to stop and left its work unfinished; leases bring that work back.
+  /// Was asked to stop and left its work unfinished: a demo at the first signal, a service at the second one; leases
+  /// bring a service's work back.
   case interrupted = 130
 }
 

@@ -50,6 +50,8 @@ public struct FsckReport: Sendable {
   public internal(set) var furtherCount = 0
   /// What was looked at: jobs by place, ledger entries, replies.
   public internal(set) var counts: [String: Int] = [:]
+  /// Workers that have a record.
+  var workers: [String] = []
 
   /// Whether every invariant holds.
   public var isClean: Bool { problems.isEmpty && furtherCount == 0 }

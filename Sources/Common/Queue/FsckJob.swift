@@ -18,8 +18,6 @@ struct FsckJob {
   var kept: Int
   var hasReplyEnded: Bool
   var hasReply: Bool
-  /// Pieces that its reply has had.
-  var pieces: Int
   /// The Redis type of the record, `none` without one.
   var type: String
 
@@ -28,7 +26,7 @@ struct FsckJob {
 
   /// Reads one element of the script's reply; nil when it has another shape.
   init?(id: String, _ reply: RedisReply) {
-    guard let items = reply.elements, items.count == 19 else { return nil }
+    guard let items = reply.elements, items.count == 18 else { return nil }
     let texts = items.map { $0.text ?? "" }
     self.id = id
     state = texts[0]
@@ -45,7 +43,6 @@ struct FsckJob {
     hasReplyEnded = texts[15] == "1"
     hasReply = texts[16] == "1"
     type = texts[17]
-    pieces = Int(texts[18]) ?? 0
   }
 
   /// Adds what is wrong with the job.
@@ -104,9 +101,6 @@ struct FsckJob {
     let isFinished = FsckJob.finished.contains(state)
     if hasReply && hasReplyEnded != isFinished {
       report.add(.reply, job: id, isFinished ? "\(state), without an end" : "\(state), and its reply ended")
-    }
-    if state == "running" && pieces > 0 && !hasReply {
-      report.add(.reply, job: id, "runs, without its reply")
     }
     // The reply of a job that was given up can be gone before its record.
     if isFinished && !hasReply && state != "dead" { report.add(.reply, job: id, "\(state), without a reply") }

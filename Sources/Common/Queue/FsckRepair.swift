@@ -38,6 +38,8 @@ public struct FsckRepair {
       outcome.report = try await Fsck(queue, isLive: isLive).run()
       guard let step = outcome.report.problems.map(\.mend.step).min() else { return outcome }
       let problems = outcome.report.problems.filter { $0.mend.step == step }
+      // The worker of a job whose record is gone cannot be told from the others.
+      for worker in outcome.report.workers { _ = try await queue.mend("fence", [worker]) }
       let done = try await perform(problems)
       outcome.lines += done
       if done.isEmpty { return outcome }

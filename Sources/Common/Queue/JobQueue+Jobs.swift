@@ -142,24 +142,21 @@ public struct ReplyPiece: Sendable {
   public var id: String
   /// Proof of the lease.
   public var token: String
-  /// How far the reply has come before the piece.
-  public var start: ReplyPosition
-  /// Tokens of the answer up to the end of the piece.
-  public var tokens: Int
+  /// Whether a piece of the reply was written in the generation of the fence, so that this one is not looked at.
+  public var isTrusted: Bool
+  /// How far the reply has come with the piece.
+  public var end: ReplyPosition
   /// The bytes of the stream's entry.
   public var data: [UInt8]
 
-  /// Puts a piece behind `start`.
-  public init(id: String, token: String, start: ReplyPosition, tokens: Int = 0, data: [UInt8]) {
+  /// Puts a piece in front of `end`.
+  public init(id: String, token: String, isTrusted: Bool = false, end: ReplyPosition, data: [UInt8]) {
     self.id = id
     self.token = token
-    self.start = start
-    self.tokens = tokens
+    self.isTrusted = isTrusted
+    self.end = end
     self.data = data
   }
-
-  /// How far the reply has come after it.
-  public var end: ReplyPosition { start.after(bytes: data.count, tokens: tokens) }
 }
 
 extension JobQueue {
@@ -215,15 +212,17 @@ extension JobQueue {
     return try results(.settle, reply, count: settlements.count)
   }
 
-  /// Appends pieces to replies (1,000 at most; those of one reply in order). Each is written only where its
-  /// reply stands as the piece says, so a repeat writes nothing twice.
-  /// - Returns: why pieces were not taken, by their index; all others are written.
-  public func append(_ pieces: [ReplyPiece]) async throws(RedisError) -> [Int: LeaseResult] {
+  /// Appends pieces to replies (1,000 at most; those of one reply in order). A repeat writes nothing twice.
+  public func append(_ pieces: [ReplyPiece], _ step: AppendFence.Step) async throws(RedisError)
+    -> AppendResult
+  {
     precondition(pieces.count <= 1_000)
-    let size = pieces.reduce(0) { $0 + $1.data.count + 256 }
+    let size = pieces.reduce(0) { $0 + $1.data.count + 192 }
     let reply = try await run(.append, bytes: size) { command in
-      for piece in pieces { command.add(piece) }
+      command.add(step)
+      for piece in pieces { command.add(piece, isTrusted: piece.isTrusted && !step.opens) }
     }
+    if reply.text == "closed" { return .closed }
     guard let items = reply.elements, items.count % 2 == 0 else { throw unexpected(.append, reply) }
     var refused: [Int: LeaseResult] = [:]
     for index in stride(from: 0, to: items.count, by: 2) {
@@ -232,7 +231,7 @@ extension JobQueue {
       else { throw unexpected(.append, reply) }
       refused[position - 1] = reason
     }
-    return refused
+    return .written(refused: refused)
   }
 
   /// Sends a worker's heartbeat and renews its leases (200 at most).
@@ -343,18 +342,13 @@ extension JobQueue {
 }
 
 extension RedisCommand {
-  fileprivate mutating func add(_ piece: ReplyPiece) {
-    let end = piece.end
+  fileprivate mutating func add(_ piece: ReplyPiece, isTrusted: Bool) {
     add(piece.id)
-    add(fence: piece.token, piece.start)
-    add(fence: piece.token, end)
-    add(end.pieces)
+    add(isTrusted ? "" : piece.token)
+    add(piece.end.pieces)
+    add(piece.end.bytes)
+    add(piece.end.tokens)
     add(piece.data)
-  }
-
-  /// As `append.lua` keeps it in the job's record.
-  private mutating func add(fence token: String, _ position: ReplyPosition) {
-    add(joined: token, position.pieces, position.bytes, position.tokens)
   }
 }
 

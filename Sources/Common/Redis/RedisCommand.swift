@@ -36,21 +36,6 @@ public struct RedisCommand: Sendable {
     end()
   }
 
-  /// Appends a text and three non-negative numbers as one argument, with colons between.
-  mutating func add(joined text: String, _ first: Int, _ second: Int, _ third: Int) {
-    precondition(first >= 0 && second >= 0 && third >= 0)
-    begin(
-      bytes: text.utf8.count + 3 + RedisCommand.digits(first) + RedisCommand.digits(second)
-        + RedisCommand.digits(third))
-    var text = text
-    text.withUTF8 { buffer.append(contentsOf: $0) }
-    for number in [first, second, third] {
-      buffer.append(UInt8(ascii: ":"))
-      appendDecimal(number)
-    }
-    end()
-  }
-
   /// Appends an argument of any bytes.
   public mutating func add(_ bytes: [UInt8]) { bytes.withUnsafeBufferPointer { append($0) } }
 

@@ -55,7 +55,7 @@ enum Demo {
       return outcome
     } catch {
       await stack.stop()
-      folder.showLogTails()
+      if !(error is DemoStopped) { folder.showLogTails() }
       throw error
     }
   }
@@ -81,7 +81,7 @@ enum Demo {
       milliseconds: (context.settings.int("period") * (context.settings.int("periods") + 1)
         + closingSecondsMax + 30) * 1000)
     while true {
-      if context.stopping.isFired { throw DemoFailure("stopped before the weights were computed") }
+      if context.stopping.isFired { throw DemoStopped() }
       if let failed = stack.failedProcess { throw DemoFailure(failed) }
       if Monotonic.now() > limit { throw DemoFailure("no weights in time; see the logs") }
       if let snapshot = try? await view.refresh(organics) {
@@ -107,6 +107,12 @@ struct DemoFailure: Error, CustomStringConvertible {
   let description: String
 
   init(_ description: String) { self.description = description }
+}
+
+/// The demo was asked to end before its time.
+struct DemoStopped: ExitCodeProviding, CustomStringConvertible {
+  var exitCode: ExitCode { .interrupted }
+  var description: String { "stopped before the weights were computed" }
 }
 
 /// The demo's folder for sockets, logs and results.

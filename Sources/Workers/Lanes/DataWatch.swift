@@ -10,7 +10,7 @@ final class DataWatch {
   private let queue: JobQueue
   private var known: String?
   private var lastLookAt: Monotonic?
-  private var wasPublished = true
+  private var wasPublished = false
   /// Times that data was lost.
   private(set) var losses = 0
 

@@ -137,7 +137,7 @@ extension QueryHandler {
       let event = QueryHandler.errorEvent(ending.problem, ending.status)
       parts.writer.write(event, to: reply, tokens: last.contentChunks)
     }
-    await parts.writer.drain(reply)
+    await parts.writer.end(reply)
     await settle(
       grant, ending, attempts: serving.attempts, sample: ending.name == "done" ? serving.sample : nil,
       result: last, uid: serving.uid)

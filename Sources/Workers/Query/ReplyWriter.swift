@@ -10,6 +10,8 @@ final class ReplyWriter {
     let token: String
     /// How far the reply has come with what was given to Redis.
     fileprivate var position = ReplyPosition()
+    /// The generation of the fence in which a piece of the reply was written.
+    fileprivate var generation = 0
     /// Tokens of the answer as far as it was given to the writer.
     fileprivate var tokens = 0
     /// Bytes as far as they were given to the writer.
@@ -19,6 +21,7 @@ final class ReplyWriter {
     fileprivate var open: [UInt8] = []
     fileprivate var isQueued = false
     fileprivate var isWriting = false
+    fileprivate var isEnded = false
     fileprivate var idle: Signal?
     /// Called once when the reply takes no more.
     var onRefusal: ((LeaseResult) -> Void)?
@@ -50,6 +53,7 @@ final class ReplyWriter {
 
   private let queue: JobQueue
   private let replyBytesMax: Int
+  private var fence: AppendFence
   private var queued: [Reply] = []
   private var isFlushQueued = false
   private var calls = 0
@@ -58,8 +62,9 @@ final class ReplyWriter {
   private(set) var mostCalls = 0
   private var spares: [[UInt8]] = []
 
-  init(queue: JobQueue, replyBytesMax: Int) {
+  init(queue: JobQueue, worker: String, replyBytesMax: Int) {
     self.queue = queue
+    fence = AppendFence(worker: worker)
     self.replyBytesMax = replyBytesMax
   }
 
@@ -67,7 +72,7 @@ final class ReplyWriter {
   /// fast as it came.
   /// - Parameter tokens: those of the answer up to this piece.
   func write(_ piece: [UInt8], to reply: Reply, tokens: Int = 0) {
-    guard reply.refusal == nil else { return }
+    guard reply.refusal == nil, !reply.isEnded else { return }
     guard reply.bytes + piece.count <= replyBytesMax else { return refuse(reply, .tooLarge) }
     reply.bytes += piece.count
     reply.tokens = max(reply.tokens, tokens)
@@ -79,6 +84,13 @@ final class ReplyWriter {
     }
     reply.open += piece
     enqueue(reply)
+  }
+
+  /// Waits until all pieces of a reply are written, or refused by Redis; it takes no more, since its job is about to be
+  /// settled and nobody would look whether it still may.
+  func end(_ reply: Reply) async {
+    reply.isEnded = true
+    await drain(reply)
   }
 
   /// Waits until all pieces of a reply are written, or refused by Redis.
@@ -121,7 +133,7 @@ final class ReplyWriter {
       var batch = takeBatch()
       var refused: [Int: LeaseResult] = [:]
       do throws(RedisError) {
-        refused = try await queue.append(batch.pieces)
+        refused = try await append(&batch)
       } catch {
         Log.shared.warning("replies cannot be written", ["error": LoggedError(error)])
         // Redis was away for longer than a lease: the jobs are somebody else's now.
@@ -132,6 +144,24 @@ final class ReplyWriter {
     }
   }
 
+  /// Writes the pieces, and has all of them looked at when somebody took a job from this worker.
+  private func append(_ batch: inout Batch) async throws(RedisError) -> [Int: LeaseResult] {
+    var step = fence.advance()
+    batch.trust(step.generation)
+    var result = try await queue.append(batch.pieces, step)
+    if result == .closed {
+      step = fence.open()
+      result = try await queue.append(batch.pieces, step)
+    }
+    guard case .written(let refused) = result else {
+      throw RedisError(.unexpectedReply, "append refused a new generation")
+    }
+    for index in batch.replies.indices where refused[index] == nil {
+      batch.replies[index].generation = step.generation
+    }
+    return refused
+  }
+
   /// Pieces on their way, each beside its reply.
   private struct Batch {
     var replies: [Reply] = []
@@ -139,13 +169,15 @@ final class ReplyWriter {
     var bytes = 0
 
     @IO mutating func add(_ data: [UInt8], of reply: Reply, tokens: Int) {
-      let piece = ReplyPiece(
-        id: reply.id, token: reply.token, start: reply.position, tokens: tokens, data: data)
-      reply.position = piece.end
+      reply.position = reply.position.after(bytes: data.count, tokens: tokens)
       reply.isWriting = true
       replies.append(reply)
-      pieces.append(piece)
+      pieces.append(ReplyPiece(id: reply.id, token: reply.token, end: reply.position, data: data))
       bytes += data.count
+    }
+
+    @IO mutating func trust(_ generation: Int) {
+      for index in pieces.indices { pieces[index].isTrusted = replies[index].generation == generation }
     }
 
     var hasRoom: Bool { pieces.count < ReplyWriter.piecesMax && bytes < ReplyWriter.batchBytesMax }

@@ -111,6 +111,5 @@ struct Damage: Sendable, CustomTestStringConvertible {
     Damage(["HSET", "job:S", "state", "odd"], .damaged),
     Damage(["XDEL", "reply:runs", "1-1"], .reply),
     Damage(["XDEL", "reply:done", "LAST"], .reply),
-    Damage(["DEL", "reply:runs"], .reply),
   ]
 }

@@ -30,6 +30,19 @@ final class QueueModelRun {
   var checkGrants: [Held] = []
   private var requests: [String: Int] = [:]
   private var checkNonces: [Int: Int] = [:]
+  /// Each worker's fence, and for each token the generation in which a piece was written.
+  private var fences: [String: AppendFence] = [:]
+  private var generations: [String: Int] = [:]
+  private var appends: [Appended] = []
+
+  /// A call that appended pieces.
+  private struct Appended {
+    var held: Held
+    var start: ReplyPosition
+    var sizes: [Int]
+    var pieces: [ReplyPiece]
+    var step: AppendFence.Step
+  }
   /// What the last checkpoint was called with, for its repetition.
   var checkpoint: (from: String, to: String, result: String?) = ("", "", nil)
   var checkpoints = 0
@@ -107,9 +120,12 @@ final class QueueModelRun {
       if !isOld && !isRepeat { requests[series + String(number), default: 0] += 1 }
       try await claim(number, series, organics, synthetics)
     case .append(let back, let ahead, let sizes):
-      try await append(newest(grants, back), ahead: ahead, sizes, isRepeat: isRepeat)
+      if isRepeat { return try await repeatAppend(back) }
+      try await append(newest(grants, back), ahead: ahead, sizes)
     case .settle(let back, let how, let attempts, let work, let sample):
       let settlement = settlement(newest(grants, back), how, attempts, work, sample)
+      // Whoever settles a job writes nothing more to its reply.
+      generations[settlement.token] = nil
       try expect(try await workers.settle([settlement]), [model.settle(settlement)])
     case .renew(let number): try await renew(worker(number))
     case .release(let back, let delay):
@@ -170,13 +186,35 @@ final class QueueModelRun {
     }
   }
 
-  private func append(_ held: Held, ahead: Int, _ sizes: [Int], isRepeat: Bool) async throws {
+  private func append(_ held: Held, ahead: Int, _ sizes: [Int]) async throws {
     var start = model.jobs[held.id]?.written ?? ReplyPosition()
-    start.pieces = max(0, start.pieces + (isRepeat ? -sizes.count : ahead))
-    if isRepeat { start.bytes = max(0, start.bytes - sizes.reduce(0, +)) }
-    let pieces = sizes.map { [UInt8](repeating: 97, count: $0) }
-    let result = try await workers.append(held.id, held.token, at: start, pieces)
-    try expect(result, model.append(held.id, held.token, at: start, sizes: sizes))
+    start.pieces = max(0, start.pieces + ahead)
+    var fence = fences[held.worker] ?? AppendFence(worker: held.worker)
+    var step = fence.advance()
+    // A worker knows how far its replies have come.
+    let isTrusted = ahead == 0 && generations[held.token] == step.generation
+    let data = sizes.map { [UInt8](repeating: 97, count: $0) }
+    let pieces = ReplyPiece.following(start, held.id, held.token, isTrusted: isTrusted, data)
+    var result = try await workers.append(pieces, step)
+    if result == .closed {
+      step = fence.open()
+      result = try await workers.append(pieces, step)
+    }
+    fences[held.worker] = fence
+    appends.append(.init(held: held, start: start, sizes: sizes, pieces: pieces, step: step))
+    let refused = model.append(held.id, held.token, at: start, sizes: sizes)
+    try expect(result, .written(refused: refused))
+    if refused.isEmpty && ahead == 0 && !sizes.isEmpty { generations[held.token] = step.generation }
+  }
+
+  /// A call that comes again as it was, the latest one or one from before: only one that has everything looked
+  /// at is carried out.
+  private func repeatAppend(_ back: Int) async throws {
+    let call = appends[max(0, appends.count - 1 - back)]
+    let result = try await workers.append(call.pieces, call.step)
+    guard call.step.opens else { return try expect(result, .closed) }
+    let refused = model.append(call.held.id, call.held.token, at: call.start, sizes: call.sizes)
+    try expect(result, .written(refused: refused))
   }
 
   private func settlement(

@@ -41,18 +41,14 @@ extension ReferenceQueue {
     table.sorted { $0.key < $1.key }.map { " \($0.key)=\($0.value)" }.joined()
   }
 
-  private func fence(_ job: Job) -> String {
-    job.written.map { "\(job.token ?? ""):\($0.pieces):\($0.bytes):\($0.tokens)" } ?? ""
-  }
-
   private func line(_ id: String) -> String {
-    guard let job = jobs[id] else { return "\(id) ,,,,,,,,,,,,,, | ,,,,, | , | " }
+    guard let job = jobs[id] else { return "\(id) ,,,,,,,,,,,,, | ,,,,, | , | " }
     func text(_ value: Int?) -> String { value.map(String.init) ?? "" }
-    var fields = [String](repeating: "", count: 15)
+    var fields = [String](repeating: "", count: 14)
     if job.hasRecord {
       fields = [
         job.state, job.kind.rawValue, job.task, text(job.attempt), text(job.crashes), job.token ?? "",
-        job.worker ?? "", fence(job), text(job.replyBytes),
+        job.worker ?? "", text(job.replyBytes),
         text(job.order), text(job.deadline), job.remote ?? "", job.hotkey ?? "", text(job.kept),
         job.isRemembered ? "L" : "",
       ]
@@ -111,17 +107,17 @@ extension JobQueue {
     for _, id in ipairs(list()) do
       local key = p .. 'job:' .. id
       local job = redis.call('HMGET', key, 'state', 'kind', 'task', 'attempt', 'crashes', 'token', 'worker',
-        'fence', 'bytes', 'order', 'deadline', 'remote', 'hotkey', 'kept')
+        'bytes', 'order', 'deadline', 'remote', 'hotkey', 'kept')
       local lane = job[3] and score('check:' .. job[3], id)
       local reply = {}
       for i, entry in ipairs(redis.call('XRANGE', p .. 'reply:' .. id, '-', '+')) do
         local f = entry[2]
-        reply[i] = f[1] == 'n' and f[2] .. ':' .. #f[4] or ''
+        reply[i] = f[1] == 'n' and f[2] .. ':' .. #f[8] or ''
         for k = 1, #f, 2 do if f[k] == 'end' then reply[i] = 'end=' .. f[k + 1] end end
       end
       local replied = life(p .. 'reply:' .. id)
-      job[15] = life(key)
-      out[#out + 1] = id .. ' ' .. join(job, 15) .. ' | ' .. join({score('organic', id),
+      job[14] = life(key)
+      out[#out + 1] = id .. ' ' .. join(job, 14) .. ' | ' .. join({score('organic', id),
         score('organic:deadline', id), score('due', id), score('lease', id), score('dead', id), lane}, 6)
         .. ' | ' .. join({size(p .. 'payload:' .. id), size(p .. 'answer:' .. id)}, 2) .. ' | '
         .. (replied == 'L' and 'L ' or '') .. table.concat(reply, ' ')

@@ -241,10 +241,10 @@ struct ReferenceQueue {
   private mutating func appendOne(
     _ id: String, _ token: String, _ start: ReplyPosition, _ size: Int
   ) -> LeaseResult? {
-    guard let job = jobs[id], job.token == token else { return .lost }
+    guard let job = jobs[id], job.token == token, job.kind == .organic else { return .lost }
     if job.state == "cancelled" { return .cancelled }
     guard let written = job.written else { return .lost }
-    guard written == start else { return written.pieces > start.pieces ? nil : .lost }
+    guard written.pieces == start.pieces else { return written.pieces > start.pieces ? nil : .lost }
     change(id) { job in
       job.written = start.after(bytes: size, tokens: 0)
       job.reply.append("\(start.pieces + 1):\(size)")

@@ -9,11 +9,11 @@ struct DemoRunTests {
   /// Longer than any of these tests takes.
   private static let flags = ["--period", "60"]
 
-  /// Runs `body` once the demo's period has begun, then expects it to end as failed, within five seconds,
-  /// with nothing left of it. Returns what it complained of.
+  /// Runs `body` once the demo's period has begun, then expects it to end with `code` within five seconds,
+  /// and with nothing left of it. Returns what it complained of.
   @IO private func failing(
     _ flags: [String], adding variables: [String: String] = [:], inMidRun: Bool = false,
-    _ body: @IO (DemoRun, [Int32: String]) throws -> Void
+    code: ExitCode = .failed, _ body: @IO (DemoRun, [Int32: String]) throws -> Void
   ) async throws -> String {
     let run = try DemoRun(flags, adding: variables)
     do {
@@ -24,7 +24,7 @@ struct DemoRunTests {
       let children = run.children()
       let began = Monotonic.now()
       try body(run, children)
-      #expect(await run.process.waitForExit() == .exited(1))
+      #expect(await run.process.waitForExit() == .exited(code.rawValue))
       #expect(Monotonic.now() < began.advanced(milliseconds: 5_000))
       #expect(children.filter { !DemoRun.isGone($0.key) } == [:])
       #expect(run.leftovers == [])
@@ -40,7 +40,7 @@ struct DemoRunTests {
 
   @Test("an interrupted demo ends all its processes within five seconds and leaves nothing behind")
   @IO func interrupted() async throws {
-    let errors = try await failing(Self.flags, inMidRun: true) { run, children in
+    let errors = try await failing(Self.flags, inMidRun: true, code: .interrupted) { run, children in
       let names = children.values.sorted()
       #expect(names.count == 8, "\(names)")
       #expect(names.contains { $0.hasPrefix("redis-server") })
@@ -53,7 +53,7 @@ struct DemoRunTests {
   @IO func given() async throws {
     try await TestRedis.withClient { redis in
       let errors = try await failing(
-        Self.flags, adding: TestRedis.environment(as: .admin), inMidRun: true
+        Self.flags, adding: TestRedis.environment(as: .admin), inMidRun: true, code: .interrupted
       ) {
         run, children in
         #expect(children.count == 7, "\(children.values.sorted())")

@@ -18,7 +18,7 @@ struct RecipeTests {
       #"^hk0\n\{"uid":0,"weight":1\.0,"u16":65535\}\n[^$]*period\n1\n"#, "weights, and whence they are"
     ),
     "job": (#"\nstate\nrunning\n"#, "the job's record"),
-    "reply": (#"^\d+-\d+\nn\n1\ndata\npiece\n"#, "the reply so far"),
+    "reply": (#"^\d+-\d+\nn\n1\nbytes\n5\ntokens\n0\ndata\npiece\n"#, "the reply so far"),
   ]
 
   private static func recipes() throws -> [Recipe] {

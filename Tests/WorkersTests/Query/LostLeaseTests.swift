@@ -47,7 +47,7 @@ struct LostLeaseTests {
     let handler = QueryHandler(
       parts: .init(
         queue: queue, client: client, snapshots: snapshots, keeper: keeper, settler: Settler(queue: queue),
-        writer: ReplyWriter(queue: queue, replyBytesMax: 1 << 20),
+        writer: ReplyWriter(queue: queue, worker: "w", replyBytesMax: 1 << 20),
         room: CheckRoom(queue: queue, bytesMax: 1 << 20),
         routing: MinerRouting(queue: queue, worker: "w", snapshots: snapshots), clock: clock,
         corpus: .builtIn, shapes: nil, bearer: nil, limits: .init(), leases: (6_000, leaseMilliseconds)))

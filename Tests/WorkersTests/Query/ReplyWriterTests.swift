@@ -90,7 +90,7 @@ struct ReplyWriterTests {
       for id in ids { try await bench.submit(id) }
       let replies = try await bench.claim().grants.map { ReplyWriter.Reply(id: $0.id, token: $0.token) }
       try #require(replies.count == ids.count)
-      try await body(bench, ReplyWriter(queue: bench.queue, replyBytesMax: 64 << 20), replies)
+      try await body(bench, ReplyWriter(queue: bench.queue, worker: "w", replyBytesMax: 64 << 20), replies)
     }
   }
 

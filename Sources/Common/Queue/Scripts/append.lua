@@ -1,37 +1,59 @@
 -- append: pieces of answers to the reply streams of organic jobs.
 -- Guarantee: only the holder of a job's token can write; a repeat writes nothing twice and nothing is left
---   out: a piece is written only where the reply stands just as its writer knows it. Else the fence tells
---   whether the piece is there already; after a gap the job counts as lost.
+--   out. A piece is looked at: its job's token, and that its reply stands just before it; after a gap the job
+--   counts as lost. Later pieces of the reply are not, as long as the worker's fence stands as the worker knows
+--   it. The fence counts the worker's calls, so a repeat, a call out of order and one that Redis lost are all
+--   seen, and whoever takes a job with content from the worker takes the fence away.
 -- KEYS lease (names the shard)
--- ARGS for each of 1…1000 pieces: job id, its fence before the piece and after it (token, pieces, bytes and
---      tokens of the reply, with colons between), number of the piece (from 1), bytes
--- RETURNS {position of the piece (from 1), 'lost' | 'cancelled', …} of those that were not taken
+-- ARGS 1 worker id  2 its fence before the call (generation.calls); '' has all pieces looked at and opens a new
+--      generation  3 its fence after the call
+--      then for each of 1…1000 pieces: job id, token ('' when a piece of the reply was written since the fence
+--      was opened), number of the piece (from 1), bytes and tokens of the reply with the piece, bytes
+-- RETURNS 'closed' when the fence does not stand like that: nothing was written | {position of the piece (from
+--   1), 'lost' | 'cancelled', …} of those that were not taken
 local call, refused = redis.call, {}
-local job_prefix, reply_prefix = job_key(''), reply_key('')
+local worker, before, after = ARGV[1], ARGV[2], ARGV[3]
+local record, reply_prefix = worker_key(worker), reply_key('')
 
--- A job has a fence while it runs, and no other script lets go of a job without taking it away.
-local function explain(id, before, number)
-  local job = call('HMGET', job_key(id), 'token', 'state', 'fence')
-  local token = string.match(before, '^([^:]*):')
-  if job[1] ~= token then return 'lost' end
-  if job[2] == 'cancelled' then return 'cancelled' end
-  local owner, written = string.match(job[3] or '', '^([^:]*):(%d+):')
-  if owner == token and tonumber(written) >= tonumber(number) then return nil end
-  return 'lost'
+-- A generation is opened once: a late repeat must not bring it back.
+local function may_open()
+  local opened = tonumber(call('HGET', record, 'opened') or '0')
+  return call('EXISTS', record) == 1 and opened < tonumber(string.match(after, '^%d+'))
 end
 
-for at = 1, math.min(#ARGV, 5000), 5 do
-  local id, before, after, number = ARGV[at], ARGV[at + 1], ARGV[at + 2], ARGV[at + 3]
-  local hash = job_prefix .. id
-  if call('HGET', hash, 'fence') == before then
-    call('XADD', reply_prefix .. id, '*', 'n', number, 'data', ARGV[at + 4])
-    call('HSET', hash, 'fence', after)
+-- Why a piece is not to be written; nil when it is. 'there' when it was written already.
+local function look(id, token, number)
+  local job = call('HMGET', job_key(id), 'token', 'state', 'kind')
+  if token == '' or job[1] ~= token or job[3] ~= 'organic' then return 'lost' end
+  if job[2] ~= 'running' then return job[2] == 'cancelled' and 'cancelled' or 'lost' end
+  local written = reply_position(id).pieces
+  if written >= number then return 'there' end
+  if written ~= number - 1 then return 'lost' end
+end
+
+if before ~= '' and call('HGET', record, 'fence') ~= before then return 'closed' end
+for at = 4, math.min(#ARGV, 6000), 6 do
+  local id, token, number = ARGV[at], ARGV[at + 1], ARGV[at + 2]
+  local reply, reason = reply_prefix .. id, nil
+  if token == '' and before ~= '' then
+    if not call('XADD', reply, 'NOMKSTREAM', '*', 'n', number, 'bytes', ARGV[at + 3], 'tokens', ARGV[at + 4],
+      'data', ARGV[at + 5]) then reason = 'lost' end
   else
-    local reason = explain(id, before, number)
-    if reason then
-      refused[#refused + 1] = (at + 4) / 5
-      refused[#refused + 1] = reason
+    reason = look(id, token, tonumber(number))
+    if not reason then
+      call('XADD', reply, '*', 'n', number, 'bytes', ARGV[at + 3], 'tokens', ARGV[at + 4], 'data', ARGV[at + 5])
     end
   end
+  if reason and reason ~= 'there' then
+    refused[#refused + 1] = (at + 2) / 6
+    refused[#refused + 1] = reason
+  end
+end
+if before ~= '' then
+  call('HSET', record, 'fence', after)
+elseif may_open() then
+  call('HSET', record, 'fence', after, 'opened', (string.match(after, '^%d+')))
+else
+  call('HDEL', record, 'fence')
 end
 return refused

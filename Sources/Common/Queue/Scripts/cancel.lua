@@ -6,15 +6,15 @@
 -- RETURNS {'cancelled'} | {'unknown'} | {state} of a job that had ended already
 local id = take()
 local hash = job_key(id)
-local job = redis.call('HMGET', hash, 'state', 'kind', 'worker', 'fence')
+local job = redis.call('HMGET', hash, 'state', 'kind', 'worker')
 if not job[1] or job[2] ~= 'organic' then return {'unknown'} end
 if job[1] ~= 'waiting' and job[1] ~= 'running' then return {job[1]} end
 local now = now_ms()
 redis.call('ZREM', organic_key, id)
 redis.call('ZREM', organic_deadline_key, id)
 redis.call('ZREM', lease_key, id)
-redis.call('HSET', hash, 'state', 'cancelled', 'finished', now, 'bytes', reply_position(job[4]).bytes,
-  'fence', '')
+if job[1] == 'running' then take_fence(job[3]) end
+redis.call('HSET', hash, 'state', 'cancelled', 'finished', now, 'bytes', reply_position(id).bytes)
 redis.call('XADD', reply_key(id), '*', 'end', 'cancelled')
 redis.call('EXPIRE', reply_key(id), TOMBSTONE_SECONDS)
 redis.call('EXPIRE', hash, TOMBSTONE_SECONDS)

@@ -85,7 +85,7 @@ local function claim_organics()
       local attempt = math.floor(tonumber(job[5] or '0') or 0) + 1
       local token = grant(id, ends)
       redis.call('HSET', hash, 'state', 'running', 'token', token, 'worker', worker,
-        'fence', token .. ':0:0:0', 'attempt', tostring(attempt))
+        'attempt', tostring(attempt))
       add_grant(id, token, 'organic', job[2], attempt, job[3], job[4], try('GET', payload_key(id)))
     end
   end

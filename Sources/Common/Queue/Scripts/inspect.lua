@@ -5,27 +5,22 @@
 -- RETURNS for each job a list: state, kind, task, token, 1 when it has a life limit, its scores in organic,
 --   organic:deadline, due, lease, dead and the lane of its task, 1 when it has a payload, 1 when it has an
 --   answer, size of its answer as recorded, bytes that it keeps in the dead list, 1 when its reply ended,
---   1 when its reply exists, type of its record, pieces that its reply has had; '' for
---   what is missing
+--   1 when its reply exists, type of its record; '' for what is missing
 local ids = take_list()
 local reply = {}
 for index = 1, math.min(#ids, 100) do
   local id = ids[index]
   local hash = job_key(id)
   local kind = redis.call('TYPE', hash).ok
-  local job = try('HMGET', hash, 'state', 'kind', 'task', 'token', 'size', 'kept', 'fence') or {}
-  local last = try('XREVRANGE', reply_key(id), '+', '-', 'COUNT', 1) or {}
-  local ended = 0
-  for position = 1, last[1] and #last[1][2] or 0, 2 do
-    if last[1][2][position] == 'end' then ended = 1 end
-  end
+  local job = try('HMGET', hash, 'state', 'kind', 'task', 'token', 'size', 'kept') or {}
+  local position = reply_position(id)
   reply[index] = {
     job[1] or '', job[2] or '', job[3] or '', job[4] or '', redis.call('PTTL', hash) > 0 and 1 or 0,
     redis.call('ZSCORE', organic_key, id) or '', redis.call('ZSCORE', organic_deadline_key, id) or '',
     redis.call('ZSCORE', due_key, id) or '', redis.call('ZSCORE', lease_key, id) or '',
     redis.call('ZSCORE', dead_key, id) or '', job[3] and try('ZSCORE', check_key(job[3]), id) or '',
     redis.call('EXISTS', payload_key(id)), redis.call('EXISTS', answer_key(id)), job[5] or '', job[6] or '',
-    ended, #last, kind, reply_position(job[7]).pieces,
+    position.ending and 1 or 0, (position.ending or position.pieces > 0) and 1 or 0, kind,
   }
 end
 return reply

@@ -10,6 +10,7 @@
 --      requeue: period, list of ids of its queries (0…100)
 --      period: period, list of field, value pairs of its record, 1 to have it among the open, else 0
 --      closed: period
+--      fence: worker, whose record of a job may be gone
 -- RETURNS a count of what changed
 local ASIDE_SECONDS = 604800
 
@@ -58,6 +59,8 @@ elseif what == 'period' then
   if is_open == 0 then return redis.call('ZREM', periods_key, period) end
   redis.call('PERSIST', period_key(period))
   return redis.call('ZADD', periods_key, redis.call('HGET', period_key(period), 'start') or 0, period)
+elseif what == 'fence' then
+  return redis.call('HDEL', worker_key(take()), 'fence')
 elseif what == 'closed' then
   redis.call('XADD', ledger_key, '*', 'v', 1, 'type', 'closed', 'period', take())
   return redis.call('HINCRBY', counts_key, 'closed', 1)

@@ -43,12 +43,6 @@ local function parse_synthetic(id)
   return string.match(id, '^s:(%d+):([^:]+):(%d+):%d+$')
 end
 
--- How far a reply has come, from the fence of its job: `token:pieces:bytes:tokens`.
-local function reply_position(fence)
-  local pieces, bytes, tokens = string.match(fence or '', ':(%d+):(%d+):(%d+)$')
-  return {pieces = tonumber(pieces or 0), bytes = tonumber(bytes or 0), tokens = tonumber(tokens or 0)}
-end
-
 -- Times a job may be left behind by a worker that died before it is given up.
 local CRASHES_MAX = 3
 -- How long a finished organic job is remembered, and its reply kept, in seconds.
@@ -74,6 +68,27 @@ local function try(...)
   local result = redis.pcall(...)
   if type(result) == 'table' and result.err then return nil end
   return result
+end
+
+-- How far a reply has come, by its last piece, and how it ended; `ending` is nil while it did not.
+local function reply_position(id)
+  local position, ending = {pieces = 0, bytes = 0, tokens = 0}, nil
+  for _, entry in ipairs(try('XREVRANGE', reply_key(id), '+', '-', 'COUNT', 2) or {}) do
+    local fields = {}
+    for index = 1, #entry[2], 2 do fields[entry[2][index]] = entry[2][index + 1] end
+    ending = ending or fields['end']
+    if position.pieces == 0 then
+      position.pieces, position.bytes = tonumber(fields.n or 0) or 0, tonumber(fields.bytes or 0) or 0
+      position.tokens = tonumber(fields.tokens or 0) or 0
+    end
+  end
+  position.ending = ending
+  return position
+end
+
+-- A job with content is taken from its worker: without its fence nothing is written that was not looked at.
+local function take_fence(worker)
+  if worker then redis.call('HDEL', worker_key(worker), 'fence') end
 end
 
 -- The first millisecond after a period; 0 when its record is gone.

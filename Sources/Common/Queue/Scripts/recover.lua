@@ -17,7 +17,7 @@ local function give_up(id, kind, hash, reason)
   redis.call('XADD', ledger_key, '*', 'v', 1, 'type', 'dead', 'job', id, 'kind', kind, 'reason', reason)
   redis.call('HINCRBY', counts_key, 'dead', 1)
   redis.call('HSET', hash, 'state', 'dead', 'reason', reason, 'finished', now)
-  redis.call('HDEL', hash, 'token', 'worker', 'fence')
+  redis.call('HDEL', hash, 'token', 'worker')
   redis.call('ZADD', dead_key, now, id)
   -- What a dead job keeps no longer counts against the answers that wait to be checked.
   local kept = redis.call('STRLEN', payload_key(id)) + redis.call('STRLEN', answer_key(id))
@@ -35,14 +35,14 @@ end
 
 local function take_back(id, kind, hash, job)
   redis.call('HSET', hash, 'state', 'waiting')
-  redis.call('HDEL', hash, 'token', 'worker', 'fence')
+  redis.call('HDEL', hash, 'token', 'worker')
   if kind == 'organic' then
-    redis.call('ZADD', organic_key, job[5] or 0, id)
-    if job[7] then redis.call('ZADD', organic_deadline_key, job[7], id) end
+    redis.call('ZADD', organic_key, job[4] or 0, id)
+    if job[6] then redis.call('ZADD', organic_deadline_key, job[6], id) end
     redis.call('ZADD', wake_organic_key, 0, 'organic')
   elseif kind == 'check' then
-    redis.call('ZADD', check_key(job[8]), now, id)
-    redis.call('HINCRBY', checks_key, 'waiting:' .. job[8], 1)
+    redis.call('ZADD', check_key(job[7]), now, id)
+    redis.call('HINCRBY', checks_key, 'waiting:' .. job[7], 1)
     redis.call('ZADD', wake_check_key, 0, 'check')
   else
     redis.call('ZADD', due_key, now, id)
@@ -57,14 +57,14 @@ local function interrupt(id, hash, job, reply)
   redis.call('HINCRBY', counts_key, 'dead', 1)
   -- Four characters make about a token, as where the worker counts them.
   local prompt_tokens = math.max(1, math.floor(redis.call('STRLEN', payload_key(id)) / 4))
-  count_usage(job[9], job[8], prompt_tokens, reply.tokens)
+  count_usage(job[8], job[7], prompt_tokens, reply.tokens)
   redis.call('XADD', reply_key(id), '*', 'end', 'interrupted', 'error', 'the worker stopped in mid-answer',
     'status', 500, 'pieces', reply.pieces, 'bytes', reply.bytes, 'prompt_tokens', prompt_tokens,
     'completion_tokens', reply.tokens)
   redis.call('EXPIRE', reply_key(id), TOMBSTONE_SECONDS)
   redis.call('HSET', hash, 'state', 'interrupted', 'finished', now, 'status', 500, 'prompt_tokens', prompt_tokens,
     'completion_tokens', reply.tokens, 'bytes', reply.bytes)
-  redis.call('HDEL', hash, 'token', 'worker', 'fence')
+  redis.call('HDEL', hash, 'token', 'worker')
   redis.call('EXPIRE', hash, TOMBSTONE_SECONDS)
   redis.call('UNLINK', payload_key(id))
   interrupted = interrupted + 1
@@ -74,15 +74,15 @@ local ids = redis.call('ZRANGE', lease_key, '-inf', now, 'BYSCORE', 'LIMIT', 0, 
 for _, id in ipairs(ids) do
   redis.call('ZREM', lease_key, id)
   local hash, period = job_key(id), parse_synthetic(id)
-  local job = try('HMGET', hash, 'state', 'kind', 'worker', 'fence', 'order', 'crashes', 'deadline', 'task',
-    'account') or {}
+  local job = try('HMGET', hash, 'state', 'kind', 'worker', 'order', 'crashes', 'deadline', 'task', 'account') or {}
   if job[1] == 'running' then
-    local crashes = tonumber(job[6] or '0')
+    local crashes = tonumber(job[5] or '0')
     if redis.call('EXISTS', worker_key(job[3] or '')) == 0 then
       crashes = redis.call('HINCRBY', hash, 'crashes', 1)
     end
-    local reply = reply_position(job[4])
-    if reply.pieces > 0 then
+    local reply = job[2] == 'organic' and reply_position(id)
+    if reply and reply.pieces > 0 then
+      take_fence(job[3])
       interrupt(id, hash, job, reply)
     elseif crashes >= CRASHES_MAX then
       give_up(id, job[2], hash, 'left behind by ' .. crashes .. ' workers that died')

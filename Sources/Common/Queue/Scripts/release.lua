@@ -10,25 +10,25 @@ for index = 1, math.min(take_int(), 100) do jobs[index] = {take(), take(), take_
 local now, results = now_ms(), {}
 local function release_one(id, token, at)
   local hash = job_key(id)
-  local job = redis.call('HMGET', hash, 'state', 'token', 'kind', 'fence', 'order', 'deadline', 'task', 'attempt')
+  local job = redis.call('HMGET', hash, 'state', 'token', 'kind', 'order', 'deadline', 'task', 'attempt')
   if job[1] == 'cancelled' and job[2] == token then redis.call('HDEL', hash, 'token') end
   if job[1] ~= 'running' or job[2] ~= token then return 'lost' end
-  if reply_position(job[4]).pieces > 0 then return 'has_content' end
+  if job[3] == 'organic' and reply_position(id).pieces > 0 then return 'has_content' end
   redis.call('ZREM', lease_key, id)
   local period = parse_synthetic(id)
   if period and math.max(at, now) >= period_end(period) then
     skip_query(id, period, 'expired')
     return 'ok'
   end
-  redis.call('HSET', hash, 'state', 'waiting', 'attempt', math.max(0, tonumber(job[8] or '1') - 1))
-  redis.call('HDEL', hash, 'token', 'worker', 'fence')
+  redis.call('HSET', hash, 'state', 'waiting', 'attempt', math.max(0, tonumber(job[7] or '1') - 1))
+  redis.call('HDEL', hash, 'token', 'worker')
   if job[3] == 'organic' then
-    redis.call('ZADD', organic_key, job[5] or 0, id)
-    if job[6] then redis.call('ZADD', organic_deadline_key, job[6], id) end
+    redis.call('ZADD', organic_key, job[4] or 0, id)
+    if job[5] then redis.call('ZADD', organic_deadline_key, job[5], id) end
     redis.call('ZADD', wake_organic_key, 0, 'organic')
   elseif job[3] == 'check' then
-    redis.call('ZADD', check_key(job[7]), at, id)
-    redis.call('HINCRBY', checks_key, 'waiting:' .. job[7], 1)
+    redis.call('ZADD', check_key(job[6]), at, id)
+    redis.call('HINCRBY', checks_key, 'waiting:' .. job[6], 1)
     redis.call('ZADD', wake_check_key, 'LT', at, 'check')
   else
     redis.call('ZADD', due_key, at, id)

@@ -52,14 +52,14 @@ local function look_at_reply(id)
     set_aside(key)
     return nil, 0, false
   end
-  local ending, pieces = nil, 0
-  for _, entry in ipairs(redis.call('XREVRANGE', key, '+', '-', 'COUNT', 2)) do
-    for index = 1, #entry[2], 2 do
-      if entry[2][index] == 'end' then ending = entry[2][index + 1] end
-      if entry[2][index] == 'n' then pieces = math.max(pieces, tonumber(entry[2][index + 1]) or 0) end
-    end
-  end
-  return ending, pieces, kind == 'stream'
+  local position = reply_position(id)
+  return position.ending, position.pieces, kind == 'stream'
+end
+
+-- Nobody holds the job any more.
+local function take_from_worker(id)
+  take_fence(redis.call('HGET', job_key(id), 'worker'))
+  redis.call('HDEL', job_key(id), 'token', 'worker')
 end
 
 local function end_reply(id, ending, why)
@@ -76,7 +76,7 @@ end
 local function remember(id, state)
   stand_only_in(id)
   redis.call('HSET', job_key(id), 'v', 1, 'kind', 'organic', 'state', state, 'finished', now)
-  redis.call('HDEL', job_key(id), 'token', 'worker', 'fence')
+  take_from_worker(id)
   redis.call('EXPIRE', job_key(id), TOMBSTONE_SECONDS)
   redis.call('UNLINK', payload_key(id), answer_key(id))
 end
@@ -112,7 +112,7 @@ local function wait_again(id, kind, job)
   end
   if redis.call('EXISTS', hash) == 1 then
     redis.call('HSET', hash, 'state', 'waiting', 'kind', kind)
-    redis.call('HDEL', hash, 'token', 'worker', 'fence')
+    take_from_worker(id)
     redis.call('PERSIST', hash)
   end
   if kind == 'organic' then
@@ -180,10 +180,6 @@ end
 local function repair_organic(id, job, has_gap)
   local ending, pieces, exists = look_at_reply(id)
   local has_life = redis.call('PTTL', job_key(id)) > 0
-  local position = reply_position(job.fence)
-  local is_whole = position.pieces <= pieces
-  -- Without its fence nothing can be written to the reply.
-  local is_held = job.token and job.fence and string.sub(job.fence, 1, #job.token + 1) == job.token .. ':'
   local has_payload = redis.call('EXISTS', payload_key(id)) == 1
   if job.state == 'dead' and not has_life then
     if not ending then end_reply(id, 'dead', job.reason or 'given up') end
@@ -199,10 +195,10 @@ local function repair_organic(id, job, has_gap)
     remember(id, STATE_OF_END[ending] or 'failed')
     return 'had ended: ' .. ending
   end
-  if not is_whole then return interrupt(id) end
-  if job.state == 'running' and is_running_still(id) and not has_payload and is_held then return '' end
+  if has_gap then return interrupt(id) end
+  if job.state == 'running' and is_running_still(id) and not has_payload and job.token then return '' end
   if not has_payload then return lose(id, ending, 'its request was lost') end
-  if job.state == 'running' and is_held then return run_on(id) end
+  if job.state == 'running' and job.token then return run_on(id) end
   if pieces > 0 then return interrupt(id) end
   return wait_again(id, 'organic', job)
 end
@@ -266,7 +262,7 @@ local function repair_without_record(id)
   return 'was named, and is not there'
 end
 
-local NAMES = {'state', 'kind', 'task', 'token', 'fence', 'order', 'deadline', 'fields', 'size', 'remote', 'reason'}
+local NAMES = {'state', 'kind', 'task', 'token', 'order', 'deadline', 'fields', 'size', 'remote', 'reason'}
 local function repair_one(id, has_gap, strays)
   if #strays > 0 and redis.call('TYPE', reply_key(id)).ok == 'stream' then
     redis.call('XDEL', reply_key(id), unpack(strays))

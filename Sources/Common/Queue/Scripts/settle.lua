@@ -91,14 +91,14 @@ local function add_usage(account, task, prompt_tokens, completion_tokens)
   sum[3], sum[4], sum[5] = sum[3] + 1, sum[4] + prompt_tokens, sum[5] + completion_tokens
 end
 
--- `job` holds the record's state, token, kind, fence, account and task.
+-- `job` holds the record's state, token, kind, account and task.
 local function end_organic(id, hash, state, last, job)
   local entry = named(last)
   local prompt_tokens, completion_tokens = count(entry.prompt_tokens), count(entry.completion_tokens)
-  local bytes = string.match(job[4] or '', ':(%d+):%d+$') or '0'
+  local bytes = tostring(reply_position(id).bytes)
   call('HSET', hash, 'state', state, 'finished', now_text, 'bytes', bytes, 'status', entry.status or '', 'prompt_tokens', tostring(prompt_tokens),
     'completion_tokens', tostring(completion_tokens))
-  call('HDEL', hash, 'token', 'worker', 'fence')
+  call('HDEL', hash, 'token', 'worker')
   call('EXPIRE', hash, tombstone_text)
   local reply = reply_key(id)
   if entry['end'] then
@@ -108,7 +108,7 @@ local function end_organic(id, hash, state, last, job)
   end
   call('EXPIRE', reply, tombstone_text)
   payloads[#payloads + 1] = payload_key(id)
-  add_usage(job[5], job[6], prompt_tokens, completion_tokens)
+  add_usage(job[4], job[5], prompt_tokens, completion_tokens)
 end
 
 -- The last attempt of a job that was cancelled says nothing about the miner, also when it was complete.
@@ -136,12 +136,12 @@ local function end_cancelled(hash, attempts, last, job)
   local prompt_tokens, completion_tokens = count(entry.prompt_tokens), count(entry.completion_tokens)
   call('HSET', hash, 'status', entry.status or '', 'prompt_tokens', prompt_tokens,
     'completion_tokens', completion_tokens)
-  add_usage(job[5], job[6], prompt_tokens, completion_tokens)
+  add_usage(job[4], job[5], prompt_tokens, completion_tokens)
 end
 
 local function settle_one(id, token, state, attempts, sample, last)
   local hash = job_key(id)
-  local job = call('HMGET', hash, 'state', 'token', 'kind', 'fence', 'account', 'task')
+  local job = call('HMGET', hash, 'state', 'token', 'kind', 'account', 'task')
   if job[2] ~= token then return 'lost' end
   if job[1] == 'cancelled' then
     end_cancelled(hash, attempts, last, job)

@@ -11,8 +11,7 @@ local names = {'task', 'created', 'finished', 'deadline', 'attempt', 'bytes', 's
 local hash = job_key(id)
 local job = redis.call('HMGET', hash, 'state', 'kind', unpack(names))
 if not job[1] or job[2] ~= 'organic' then return {'unknown'} end
-local fence = redis.call('HGET', hash, 'fence')
-if (fence or '') ~= '' then job[8] = tostring(reply_position(fence).bytes) end
+if job[1] == 'running' then job[8] = tostring(reply_position(id).bytes) end
 local result = {job[1]}
 for index, name in ipairs(names) do
   result[#result + 1] = name == 'attempt' and 'attempts' or name

@@ -59,7 +59,11 @@ let package = Package(
     + [
       .executableTarget(
         name: "vision-bench", dependencies: ["Common", "Aggregator", "Workers"], path: "Benchmarks",
-        exclude: ["Counts/counts.txt", "Peers"], swiftSettings: settings),
+        exclude: ["Bare", "Counts/counts.txt", "Peers"], swiftSettings: settings),
+      // What a worker's I/O costs by itself, for scripts/bench to set beside it.
+      .executableTarget(
+        name: "vision-bare", path: "Benchmarks/Bare",
+        linkerSettings: [.linkedLibrary("curl"), .linkedLibrary("hiredis")]),
       .executableTarget(
         name: "vision-fuzz", dependencies: ["Common", "Producer", "Workers", "Aggregator"], path: "Fuzz",
         exclude: ["Corpus"], swiftSettings: settings),

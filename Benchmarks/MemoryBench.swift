@@ -13,6 +13,7 @@ enum MemoryBench {
     await EventLoop.shared.sleep(milliseconds: 1_000)
     let after = try ProcessFigures.memory(of: scene.workerID)
     try await scene.end()
+    let floor = try await bare(lab, url: idle.url)
     await lab.end(idle.process)
     let each = (after.own - before.own) / Double(RelayBench.streams) / 1024
     let bench = "memory"
@@ -27,6 +28,18 @@ enum MemoryBench {
       Row(
         bench: bench, metric: "per_stream", value: each, unit: "KiB", aim: .atMost(16),
         anchor: "17-20, bare trial"),
+      Row(bench: bench, metric: "per_stream_bare", value: floor, unit: "KiB"),
     ]
+  }
+
+  /// What each stream takes of a program that has nothing but libcurl's handles, KiB.
+  private static func bare(_ lab: Lab, url: String) async throws -> Double {
+    var own: [Double] = []
+    for count in [1, RelayBench.streams + 1] {
+      let trial = try await BareTrial(lab, "relay", url: url, count: count)
+      own.append(try trial.ownBytes())
+      try await trial.end()
+    }
+    return (own[1] - own[0]) / Double(RelayBench.streams) / 1024
   }
 }

@@ -28,6 +28,9 @@ enum NonstreamBench {
       servers.append((used.microseconds[1] + used.microseconds[2]) / jobs)
     }
     try await scene.end()
+    let bare = try await BareTrial(lab, "post", url: server.url, count: 160)
+    let floor = try await bare.measure()
+    try await bare.end()
     await lab.end(server.process)
     let bench = "nonstream"
     return [
@@ -39,7 +42,7 @@ enum NonstreamBench {
       Row(
         bench: bench, metric: "jobs_per_core", value: 1e6 / ours.median, unit: "1/s", aim: .atLeast(25_000),
         anchor: "18000, bare trial"),
-    ]
+    ] + bare.rows(bench, "", floor, ours: ours.median, unit: "us/job")
   }
 
   /// Queries settled so far: all of them well, or the benchmark measures something else.

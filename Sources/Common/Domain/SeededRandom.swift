@@ -11,10 +11,8 @@ public struct SeededRandom: RandomNumberGenerator, Sendable {
   public init(seed: UInt64, _ parts: String...) {
     var hash: UInt64 = 0xcbf2_9ce4_8422_2325 ^ seed
     for part in parts {
-      let bytes = part.utf8
-      for byte in [UInt8(truncatingIfNeeded: bytes.count)] + Array(bytes) {
-        hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
-      }
+      hash = (hash ^ UInt64(UInt8(truncatingIfNeeded: part.utf8.count))) &* 0x100_0000_01b3
+      for byte in part.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
     }
     state = hash
   }

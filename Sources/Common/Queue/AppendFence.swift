@@ -48,9 +48,16 @@ extension RedisCommand {
   /// The fence before a call and after it.
   mutating func add(_ step: AppendFence.Step) {
     add(step.worker)
-    if step.opens { add("") } else { add(joined: step.generation, step.call - 1) }
-    add(joined: step.generation, step.call)
+    if step.opens { add("") } else { add(fence: step.generation, step.call - 1) }
+    add(fence: step.generation, step.call)
   }
 
-  private mutating func add(joined generation: Int, _ call: Int) { add("\(generation).\(call)") }
+  private mutating func add(fence generation: Int, _ call: Int) {
+    var text: [UInt8] = []
+    text.reserveCapacity(40)
+    text.appendDecimal(generation)
+    text.append(UInt8(ascii: "."))
+    text.appendDecimal(call)
+    add(text)
+  }
 }

@@ -94,14 +94,14 @@ public enum FunctionLibrary {
 
   /// Without comments, indentation and empty lines.
   private static func stripped(_ text: String) -> String {
-    text.split(separator: "\n").map { $0.drop { $0 == " " } }.filter { !$0.isEmpty && !$0.hasPrefix("--") }
+    text.filledLines.map { $0.drop { $0 == " " } }.filter { !$0.isEmpty && !$0.hasPrefix("--") }
       .map { $0 + "\n" }.joined()
   }
 
   /// The prelude's definitions that `text` uses, and those that they use.
   private static func needed(by text: String) -> String {
     var blocks: [(name: String, text: String)] = []
-    for line in String(decoding: PackageResources.prelude_lua, as: UTF8.self).split(separator: "\n") {
+    for line in String(decoding: PackageResources.prelude_lua, as: UTF8.self).filledLines {
       let start = words(in: line.prefix { $0 != "(" })
       if line.hasPrefix("local "), let name = start.first(where: { $0 != "local" && $0 != "function" }) {
         blocks.append((String(name), String(line)))

@@ -98,7 +98,7 @@ public enum Script: String, CaseIterable, Sendable {
   var keys: [Keys.Fixed] {
     var names = ""
     var isListing = false
-    for line in body.split(separator: "\n") {
+    for line in body.filledLines {
       guard line.hasPrefix("-- ") else { break }
       if line.hasPrefix("-- KEYS ") { isListing = true } else if line.hasPrefix("-- ARGS ") { break }
       if isListing { names += line.dropFirst(line.hasPrefix("-- KEYS ") ? 8 : 3) }

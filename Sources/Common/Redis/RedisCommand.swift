@@ -3,10 +3,16 @@
 public struct RedisCommand: Sendable {
   /// Room at the front for `*<count>\r\n`, which grows to the left as arguments are added.
   private static let headerMax = 16
-  private var buffer: [UInt8] = []
-  private var count = 0
+  /// What an argument takes besides its bytes: `$<length>\r\n`, `\r\n` and the closing zero.
+  private static let framingMax = 32
+  /// Room is made in these steps, and longer arguments are appended: room costs as much as what fills it.
+  private static let roomStep = 256
+  /// The command, and room behind it.
+  private var buffer: [UInt8]
   /// Where the command begins in `buffer`.
   private var start = RedisCommand.headerMax - 3
+  /// Where the closing zero stands.
+  private var end = RedisCommand.headerMax
 
   /// A command with its name and first arguments.
   public init(_ words: String...) {
@@ -15,10 +21,11 @@ public struct RedisCommand: Sendable {
 
   /// A command from a list of words.
   public init(words: [String], capacity: Int = 240) {
+    buffer = []
     buffer.reserveCapacity(RedisCommand.headerMax + capacity)
-    for _ in 0..<RedisCommand.headerMax - 2 { buffer.append(0) }
-    appendLineEnd()
-    buffer.append(0)
+    makeRoom(for: 0)
+    buffer[end - 2] = 13
+    buffer[end - 1] = 10
     for word in words { add(word) }
   }
 
@@ -31,9 +38,16 @@ public struct RedisCommand: Sendable {
   /// Appends an integer argument in decimal.
   public mutating func add(_ number: Int) {
     guard number >= 0 else { return add(String(number)) }
-    begin(bytes: RedisCommand.digits(number))
-    appendDecimal(number)
-    end()
+    countOneMore()
+    makeRoom(for: 20)
+    let from = end
+    end = buffer.withUnsafeMutableBufferPointer { room in
+      let digits = RedisCommand.digits(number)
+      var at = RedisCommand.write(header: digits, to: room, from)
+      RedisCommand.write(number, digits: digits, to: room, at)
+      at += digits
+      return RedisCommand.close(room, at)
+    }
   }
 
   /// Appends an argument of any bytes.
@@ -45,28 +59,65 @@ public struct RedisCommand: Sendable {
   }
 
   private mutating func append(_ bytes: UnsafeBufferPointer<UInt8>) {
-    begin(bytes: bytes.count)
-    buffer.append(contentsOf: bytes)
-    end()
-  }
-
-  /// Begins an argument in the place of the closing zero.
-  private mutating func begin(bytes: Int) {
     countOneMore()
-    buffer[buffer.count - 1] = UInt8(ascii: "$")
-    appendDecimal(bytes)
-    appendLineEnd()
+    guard bytes.count <= RedisCommand.roomStep else { return appendLong(bytes) }
+    makeRoom(for: bytes.count)
+    let from = end
+    end = buffer.withUnsafeMutableBufferPointer { room in
+      let at = RedisCommand.write(header: bytes.count, to: room, from)
+      if let first = bytes.baseAddress { (room.baseAddress! + at).update(from: first, count: bytes.count) }
+      return RedisCommand.close(room, at + bytes.count)
+    }
   }
 
-  /// Ends an argument, and the command for the time being.
-  private mutating func end() {
-    appendLineEnd()
-    buffer.append(0)
+  private mutating func appendLong(_ bytes: UnsafeBufferPointer<UInt8>) {
+    makeRoom(for: 0)
+    let from = end
+    let at = buffer.withUnsafeMutableBufferPointer {
+      RedisCommand.write(header: bytes.count, to: $0, from)
+    }
+    buffer.removeLast(buffer.count - at)
+    buffer.append(contentsOf: bytes)
+    end = buffer.count
+    makeRoom(for: 0)
+    end = buffer.withUnsafeMutableBufferPointer { [end] in RedisCommand.close($0, end) }
   }
 
-  private mutating func appendLineEnd() {
-    buffer.append(13)
-    buffer.append(10)
+  /// Makes room for one more argument.
+  private mutating func makeRoom(for bytes: Int) {
+    let needed = end + bytes + RedisCommand.framingMax
+    guard needed > buffer.count else { return }
+    buffer.append(contentsOf: repeatElement(0, count: max(needed - buffer.count, RedisCommand.roomStep)))
+  }
+
+  /// Writes `$<length>` and a line end; returns where the argument's bytes begin.
+  private static func write(header length: Int, to room: UnsafeMutableBufferPointer<UInt8>, _ at: Int) -> Int
+  {
+    let digits = digits(length)
+    room[at] = UInt8(ascii: "$")
+    write(length, digits: digits, to: room, at + 1)
+    room[at + 1 + digits] = 13
+    room[at + 2 + digits] = 10
+    return at + 3 + digits
+  }
+
+  /// Writes the line end and the closing zero; returns where that stands.
+  private static func close(_ room: UnsafeMutableBufferPointer<UInt8>, _ at: Int) -> Int {
+    room[at] = 13
+    room[at + 1] = 10
+    room[at + 2] = 0
+    return at + 2
+  }
+
+  private static func write(
+    _ value: Int, digits: Int, to room: UnsafeMutableBufferPointer<UInt8>, _ at: Int
+  ) {
+    var (rest, place) = (value, at + digits)
+    repeat {
+      place -= 1
+      room[place] = UInt8(ascii: "0") + UInt8(truncatingIfNeeded: rest % 10)
+      rest /= 10
+    } while place > at
   }
 
   private static func digits(_ value: Int) -> Int {
@@ -78,27 +129,21 @@ public struct RedisCommand: Sendable {
     return count
   }
 
-  /// Writes `*<count>` in front of the line end that closes the header.
+  /// Adds one to the number in `*<count>`, where it stands: in front of the line end that closes the header.
   private mutating func countOneMore() {
-    count += 1
-    start = RedisCommand.headerMax - 2
-    var rest = count
-    repeat {
-      start -= 1
-      buffer[start] = UInt8(ascii: "0") + UInt8(rest % 10)
-      rest /= 10
-    } while rest > 0
+    var digit = RedisCommand.headerMax - 3
+    while digit > start, buffer[digit] == UInt8(ascii: "9") {
+      buffer[digit] = UInt8(ascii: "0")
+      digit -= 1
+    }
+    if digit > start { return buffer[digit] += 1 }
+    buffer[start] = UInt8(ascii: "1")
     start -= 1
     buffer[start] = UInt8(ascii: "*")
   }
 
-  private mutating func appendDecimal(_ value: Int) {
-    if value >= 10 { appendDecimal(value / 10) }
-    buffer.append(UInt8(ascii: "0") + UInt8(value % 10))
-  }
-
   /// Gives the whole command as bytes for the length of the call; a zero follows them in memory.
   func withBytes<T>(_ body: (UnsafeBufferPointer<UInt8>) -> T) -> T {
-    buffer.withUnsafeBufferPointer { body(UnsafeBufferPointer(rebasing: $0[start..<($0.count - 1)])) }
+    buffer.withUnsafeBufferPointer { body(UnsafeBufferPointer(rebasing: $0[start..<end])) }
   }
 }

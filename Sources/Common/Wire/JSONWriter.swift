@@ -63,7 +63,9 @@ public struct JSONWriter: Sendable {
   /// Writes a member with an integer.
   public mutating func member(_ name: String, _ value: Int) {
     key(name)
-    raw(String(value).utf8)
+    if value < 0 { bytes.append(UInt8(ascii: "-")) }
+    bytes.appendDecimal(Int(value.magnitude))
+    needsComma = true
   }
 
   /// Writes a member with a number, in the shortest form that reads back the same.

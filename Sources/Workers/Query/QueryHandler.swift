@@ -75,7 +75,7 @@ final class QueryHandler {
     }
     let target = Target(period: period, taskIndex: index, miner: job.miner)
     let query = SyntheticQuery(corpus: parts.corpus, shapes: parts.shapes)
-    let parameters = query.parameters(target.task, job: job, seed: period.seed)
+    let parameters = query.parameters(target.task, id: grant.id, seed: period.seed)
     let end = await attempt(prepare(grant, target, parameters, race: nil), totalMilliseconds: .max)
     guard end.result.outcome.counter != .none else { return await release(grant) }
     figures.ended(end.result, task: job.task)

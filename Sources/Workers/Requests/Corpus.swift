@@ -36,7 +36,7 @@ struct Corpus: Sendable {
     var sentences: [String] = []
     var parts: [String: [String]] = [:]
     var isImages = false
-    for line in String(decoding: bytes, as: UTF8.self).split(separator: "\n") where !line.hasPrefix("#") {
+    for line in String(decoding: bytes, as: UTF8.self).filledLines where !line.hasPrefix("#") {
       if line == "[images]" {
         isImages = true
       } else if !isImages {
@@ -78,7 +78,10 @@ struct Corpus: Sendable {
     let subject = subjects[random.below(subjects.count)]
     let light = lights[random.below(lights.count)]
     let style = styles[random.below(styles.count)]
-    let letters = (0..<4).map { _ in Character(Unicode.Scalar(UInt8(97 + random.below(26)))) }
-    return "\(subject) \(light), \(style), signed \(String(letters))"
+    let letters = (0..<4).map { _ in UInt8(97 + random.below(26)) }
+    var bytes: [UInt8] = []
+    bytes.reserveCapacity(subject.utf8.count + light.utf8.count + style.utf8.count + 20)
+    for part in [subject, " ", light, ", ", style, ", signed "] { bytes += part.utf8 }
+    return String(decoding: bytes + letters, as: UTF8.self)
   }
 }

@@ -35,8 +35,14 @@ package struct QueryParameters: Equatable {
 
   /// Tokens of the prompt, by the rule that four characters make about one.
   var promptTokens: Int {
-    let characters = messages.reduce(prompt.unicodeScalars.count) { $0 + $1.content.unicodeScalars.count }
+    let characters = messages.reduce(Self.characters(prompt)) { $0 + Self.characters($1.content) }
     return characters == 0 ? 0 : max(1, characters / 4)
+  }
+
+  /// Unicode scalars: bytes of UTF-8 that begin one.
+  private static func characters(_ text: String) -> Int {
+    var text = text
+    return text.withUTF8 { bytes in bytes.reduce(0) { $0 + ($1 & 0xc0 != 0x80 ? 1 : 0) } }
   }
 
   /// Seeds are drawn from 0 up to this, for users and tests alike.

@@ -13,7 +13,12 @@ struct SyntheticQuery {
 
   /// The parameters of one planned query. No two planned queries of a period are equal.
   func parameters(_ task: TaskConfig, job: SyntheticJob, seed: UInt64) -> QueryParameters {
-    var random = SeededRandom(seed: seed, job.description)
+    parameters(task, id: job.description, seed: seed)
+  }
+
+  /// The same, by the job's id.
+  func parameters(_ task: TaskConfig, id: String, seed: UInt64) -> QueryParameters {
+    var random = SeededRandom(seed: seed, id)
     var parameters = QueryParameters()
     parameters.seed = random.below(QueryParameters.seedMax)
     let row = shapes?.draw(task: task.name, &random)
@@ -80,13 +85,24 @@ struct SyntheticQuery {
   private func text(words: Int, _ random: inout SeededRandom) -> String {
     // The first sentence carries a drawn number: no two prompts are alike, so no answer can be reused.
     var sentences = [corpus.distinctSentence(&random)]
-    var count = sentences[0].split(separator: " ").count
+    var count = Self.words(in: sentences[0])
     while count < words {
       let next = corpus.sentence(&random)
       sentences.append(next)
-      count += next.split(separator: " ").count
+      count += Self.words(in: next)
     }
     return sentences.joined(separator: " ")
+  }
+
+  /// What stands between spaces. By bytes: a split by characters was most of a prompt's making.
+  private static func words(in text: String) -> Int {
+    let space = UInt8(ascii: " ")
+    var (count, last) = (0, space)
+    for byte in text.utf8 {
+      if last == space && byte != space { count += 1 }
+      last = byte
+    }
+    return count
   }
 
   private func draw(_ range: [Int], _ random: inout SeededRandom) -> Int {

@@ -25,7 +25,7 @@ enum QueueDrainBench {
         .init(name: "worker_cpu", unit: "us/job", ours: (organics[1].metric, organics[1].value)),
         .init(name: "redis_cpu", unit: "us/job", ours: (organics[2].metric, organics[2].value)),
       ])
-    return organics + planned + peers
+    return organics + planned + (try await CommandsAlone.rows(lab)) + peers
   }
 
   private static func drain(

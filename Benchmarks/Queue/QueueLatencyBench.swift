@@ -29,9 +29,12 @@ enum QueueLatencyBench {
     await worker.stop()
     try await yard.end()
     let (middle, late) = (milliseconds.quantile(0.5), milliseconds.quantile(0.99))
+    let handovers = try await handovers(lab)
     let anchor = "0.7 / 1.9 Sidekiq, 0.8 / 5.2 BullMQ, quoted"
     let bench = "queue-latency"
     return [
+      Row(bench: bench, metric: "blpop_p50", value: handovers.quantile(0.5), unit: "ms"),
+      Row(bench: bench, metric: "blpop_p99", value: handovers.quantile(0.99), unit: "ms"),
       Row(bench: bench, metric: "p50", value: middle, unit: "ms", aim: .atMost(0.3), anchor: anchor),
       Row(bench: bench, metric: "p99", value: late, unit: "ms", aim: .atMost(1), anchor: anchor),
     ]
@@ -41,6 +44,38 @@ enum QueueLatencyBench {
           .init(name: "p50", unit: "ms", ours: ("p50", middle)),
           .init(name: "p99", unit: "ms", ours: ("p99", late)),
         ]))
+  }
+
+  /// What a push and its handler both know.
+  @IO
+  private final class Handovers {
+    var start = Monotonic.now()
+    var milliseconds: [Double] = []
+  }
+
+  /// From an `LPUSH` of the same bytes to the client that waits for it in `BLPOP`, in ms: the same way without a
+  /// script, a job and a lease.
+  private static func handovers(_ lab: Lab) async throws -> [Double] {
+    let (waiting, handovers) = (lab.anotherClient(), Handovers())
+    let key = "bench:handover"
+    let taking = IO.task { @IO in
+      while handovers.milliseconds.count < jobs {
+        let taken = try await waiting.send("BLPOP", key, "1")
+        let now = Monotonic.now()
+        guard taken.elements != nil else { throw BenchFailure("BLPOP brought nothing") }
+        handovers.milliseconds.append(Double(now.nanoseconds - handovers.start.nanoseconds) / 1e6)
+      }
+    }
+    let push = RedisCommand(words: ["LPUSH", key, String(decoding: QueueYard.payload, as: UTF8.self)])
+    await EventLoop.shared.sleep(milliseconds: 100)
+    for _ in 0..<jobs {
+      handovers.start = Monotonic.now()
+      _ = try await lab.redis.send(push)
+      await EventLoop.shared.sleep(milliseconds: distanceMilliseconds)
+    }
+    try await taking.value
+    waiting.close()
+    return handovers.milliseconds
   }
 
   static func delayed(_ lab: Lab) async throws -> [Row] {

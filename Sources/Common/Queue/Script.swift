@@ -98,8 +98,10 @@ public enum Script: String, CaseIterable, Sendable {
   var keys: [Keys.Fixed] {
     var names = ""
     var isListing = false
-    for line in body.filledLines {
-      guard line.hasPrefix("-- ") else { break }
+    var rest = body[...]
+    while rest.hasPrefix("-- "), let end = rest.utf8.firstIndex(of: UInt8(ascii: "\n")) {
+      let line = rest[..<end]
+      rest = rest[rest.utf8.index(after: end)...]
       if line.hasPrefix("-- KEYS ") { isListing = true } else if line.hasPrefix("-- ARGS ") { break }
       if isListing { names += line.dropFirst(line.hasPrefix("-- KEYS ") ? 8 : 3) }
     }

@@ -205,21 +205,24 @@ final class Scene {
         let key = queue.keys.job(id)
         let reply = queue.keys.reply(id)
         return IO.task { @IO [queue] in
-          async let last = queue.redis.send("XREVRANGE", reply, "+", "-", "COUNT", "2")
-          let state = try await queue.redis.send("HGET", key, "state")
-          return RedisReply.array([state] + (try await last.elements ?? []))
+          let record = try await queue.redis.send("HMGET", key, "state", "bytes")
+          // A reply that ended is not read: it may hold a whole answer in one entry.
+          guard record[0]?.text == "running" else {
+            return (record, try await queue.redis.send("XLEN", reply))
+          }
+          return (record, try await queue.redis.send("XREVRANGE", reply, "+", "-", "COUNT", "1"))
         }
       }
       for read in reads {
-        guard let items = try await read.value.elements, let state = items.first?.text else { continue }
+        let (record, reply) = try await read.value
+        guard let state = record[0]?.text else { continue }
         if state != "running", state != "waiting" { progress.ended += 1 }
         if state == "done" { progress.done += 1 }
-        // The last piece tells, which an end may follow.
-        let entries = items.dropFirst().compactMap { $0[1]?.fields }
-        guard let piece = entries.first(where: { $0["end"] == nil }) else { continue }
-        progress.streams += 1
-        progress.pieces += piece["n"].flatMap { Int($0) } ?? 0
-        progress.bytes += piece["bytes"].flatMap { Int($0) } ?? 0
+        let last = reply[0]?[1]?.fields
+        let bytes = last?["bytes"].flatMap { Int($0) } ?? record[1]?.int ?? 0
+        if bytes > 0 { progress.streams += 1 }
+        progress.bytes += bytes
+        progress.pieces += last?["n"].flatMap { Int($0) } ?? max(0, (reply.int ?? 0) - 1)
       }
     }
     return progress

@@ -154,7 +154,8 @@ public final class WorkerService {
     await checking.value
     finished.fire()
     for service in services { await service.value }
-    _ = try? await claimsRedis.send("DEL", queue.keys.worker(worker), queue.keys.wakeWorker(worker))
+    let keys = queue.keys
+    _ = try? await claimsRedis.send("DEL", keys.worker(worker), keys.wakeWorker(worker), keys.fence(worker))
     claimsRedis.close()
     client.close()
     checksClient.close()

@@ -50,7 +50,7 @@ public struct FsckReport: Sendable {
   public internal(set) var furtherCount = 0
   /// What was looked at: jobs by place, ledger entries, replies.
   public internal(set) var counts: [String: Int] = [:]
-  /// Workers that have a record.
+  /// Workers that have a fence.
   var workers: [String] = []
 
   /// Whether every invariant holds.

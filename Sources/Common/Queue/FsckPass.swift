@@ -96,10 +96,10 @@ final class FsckPass {
       case "period":
         guard let period = PeriodID(parts[1]), try await isSound(key, String(name), "hash") else { continue }
         periods.insert(period)
-      case "worker":
+      case "fence":
         report.workers.append(parts[1])
-        try await checkLife(key, String(name), seconds: 30)
-      case "leader": try await checkLife(key, String(name), seconds: 30)
+        try await checkLife(key, String(name), seconds: 3_600)
+      case "worker", "leader": try await checkLife(key, String(name), seconds: 30)
       case "wake" where parts[1].hasPrefix("worker:"): try await checkLife(key, String(name), seconds: 60)
       default: break
       }

@@ -101,6 +101,8 @@ public struct Keys: Sendable, Equatable {
   public func worker(_ id: String) -> String { prefix + "worker:" + id }
   /// The marker that wakes one worker.
   public func wakeWorker(_ id: String) -> String { prefix + "wake:worker:" + id }
+  /// What holds a worker's right to append unseen.
+  public func fence(_ worker: String) -> String { prefix + "fence:" + worker }
   /// Who holds a single role.
   public func leader(_ role: String) -> String { prefix + "leader:" + role }
 }

@@ -140,7 +140,7 @@ extension QueryHandler {
     await parts.writer.end(reply)
     await settle(
       grant, ending, attempts: serving.attempts, sample: ending.name == "done" ? serving.sample : nil,
-      result: last, uid: serving.uid)
+      result: last, uid: serving.uid, bytes: reply.writtenBytes)
   }
 
   /// How the job ended; nil when it should run again elsewhere.
@@ -183,9 +183,9 @@ extension QueryHandler {
   @inline(never)
   private func settle(
     _ grant: Grant, _ ending: Ending, attempts: [SettledAttempt], sample: Sample?, result: AttemptResult?,
-    uid: Int?
+    uid: Int?, bytes: Int = 0
   ) async {
-    var last = [("end", ending.name), ("status", String(ending.status))]
+    var last = [("end", ending.name), ("status", String(ending.status)), ("bytes", String(bytes))]
     if !ending.problem.isEmpty { last.append(("error", ending.problem)) }
     if let uid { last.append(("uid", String(uid))) }
     if let result {

@@ -33,6 +33,8 @@ final class ReplyWriter {
       self.token = token
     }
 
+    /// Bytes of what was given to Redis.
+    var writtenBytes: Int { position.bytes }
     fileprivate var hasPending: Bool { !open.isEmpty || !full.isEmpty }
   }
 

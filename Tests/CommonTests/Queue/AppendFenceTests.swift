@@ -92,12 +92,12 @@ struct AppendFenceTests {
     try await QueueBench.run { bench in
       let writer = try await Writer(bench)
       let (redis, keys) = (writer.bench.queue.redis, writer.bench.queue.keys)
-      let fence = try await redis.send("HGET", keys.worker("w"), "fence").text ?? ""
+      let fence = try await redis.send("HGET", keys.fence("w"), "stands").text ?? ""
       #expect(try await writer.send(["a"], writer.fence.advance()) == .written(refused: [:]))
       // As it is on a replica that takes over without the latest call.
       let last = try await redis.send("XREVRANGE", keys.reply("a"), "+", "-", "COUNT", "1")
       _ = try await redis.send("XDEL", keys.reply("a"), last[0]?[0]?.text ?? "")
-      _ = try await redis.send("HSET", keys.worker("w"), "fence", fence)
+      _ = try await redis.send("HSET", keys.fence("w"), "stands", fence)
       #expect(try await writer.send(["b"], writer.fence.advance()) == .closed)
       #expect(try await writer.send(["b"], writer.fence.open()) == .written(refused: [:]))
       // What the other one wrote before is not trusted in the new generation.
@@ -119,16 +119,47 @@ struct AppendFenceTests {
     }
   }
 
-  @Test("a worker without a record writes, and is looked at each time")
-  @IO func withoutRecord() async throws {
+  @Test("a fence that ran out is opened again, and goes by itself")
+  @IO func ranOut() async throws {
     try await QueueBench.run { bench in
       let writer = try await Writer(bench)
-      try await writer.bench.kill()
+      let (redis, key) = (bench.queue.redis, bench.queue.keys.fence("w"))
+      _ = try await redis.send("DEL", key)
       #expect(try await writer.send(["a"], writer.fence.advance()) == .closed)
       #expect(try await writer.send(["a"], writer.fence.open()) == .written(refused: [:]))
+      #expect(try await writer.send(["a"], writer.fence.advance()) == .written(refused: [:]))
+      #expect(try await redis.send("TTL", key).int ?? -1 > 0)
+    }
+  }
+
+  @Test("a damaged reply ends itself and no other, and what is repeated is written once")
+  @IO func damaged() async throws {
+    try await QueueBench.run { bench in
+      let writer = try await Writer(bench)
+      let (redis, keys) = (bench.queue.redis, bench.queue.keys)
+      _ = try await redis.send("SET", keys.reply("b"), "x")
+      let step = writer.fence.advance()
+      #expect(try await writer.send(["a", "b"], step) == .written(refused: [1: .lost]))
+      #expect(try await writer.send(["a", "b"], step) == .closed)
+      #expect(
+        try await writer.send(["b"], writer.fence.open(), isTrusted: false) == .written(refused: [0: .lost]))
+      #expect(try await writer.numbers("a") == ["1", "2"])
+      _ = try await redis.send("DEL", keys.reply("b"))
+    }
+  }
+
+  @Test("a job whose reply vanished and that runs again elsewhere takes nothing of the first worker")
+  @IO func vanishedAndTaken() async throws {
+    try await QueueBench.run { bench in
+      let writer = try await Writer(bench)
+      _ = try await bench.queue.redis.send("DEL", bench.queue.keys.reply("a"))
+      try await bench.pass(100_000)
+      #expect(try await bench.recover()?.takenBack == 1)
+      let grant = try #require(try await bench.claim("other").grants.first { $0.id == "a" })
+      #expect(try await bench.queue.append("a", grant.token, [[66]]) == [:])
       #expect(try await writer.send(["a"], writer.fence.advance()) == .closed)
-      let queue = writer.bench.queue
-      #expect(try await queue.redis.send("EXISTS", queue.keys.worker("w")).int == 0, "it would stay for ever")
+      #expect(try await writer.send(["a"], writer.fence.open()) == .written(refused: [0: .lost]))
+      #expect(try await bench.reply("a").map { $0["data"] } == ["B"])
     }
   }
 

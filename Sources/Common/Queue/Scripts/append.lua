@@ -13,47 +13,50 @@
 --   1), 'lost' | 'cancelled', …} of those that were not taken
 local call, refused = redis.call, {}
 local worker, before, after = ARGV[1], ARGV[2], ARGV[3]
-local record, reply_prefix = worker_key(worker), reply_key('')
+local fence, reply_prefix = fence_key(worker), reply_key('')
+local FENCE_SECONDS = 3600
 
 -- A generation is opened once: a late repeat must not bring it back.
-local function may_open()
-  local opened = tonumber(call('HGET', record, 'opened') or '0')
-  return call('EXISTS', record) == 1 and opened < tonumber(string.match(after, '^%d+'))
+local function open()
+  local generation = string.match(after, '^%d+')
+  if tonumber(call('HGET', fence, 'opened') or '0') >= tonumber(generation) then return call('HDEL', fence, 'stands') end
+  call('HSET', fence, 'stands', after, 'opened', generation)
+  call('EXPIRE', fence, FENCE_SECONDS)
 end
 
 -- Why a piece is not to be written; nil when it is. 'there' when it was written already.
 local function look(id, token, number)
-  local job = call('HMGET', job_key(id), 'token', 'state', 'kind')
+  local job = try('HMGET', job_key(id), 'token', 'state', 'kind') or {}
   if token == '' or job[1] ~= token or job[3] ~= 'organic' then return 'lost' end
   if job[2] ~= 'running' then return job[2] == 'cancelled' and 'cancelled' or 'lost' end
-  local written = reply_position(id).pieces
+  -- The reply of a job that runs has no end, so its length is the number of its last piece.
+  local written = try('XLEN', reply_prefix .. id)
+  if not written or written < number - 1 then return 'lost' end
   if written >= number then return 'there' end
-  if written ~= number - 1 then return 'lost' end
 end
 
-if before ~= '' and call('HGET', record, 'fence') ~= before then return 'closed' end
+-- The fence moves first: whatever fails behind it, the same call finds another one when it comes again.
+if before == '' then
+  open()
+elseif call('HGET', fence, 'stands') == before then
+  call('HSET', fence, 'stands', after)
+else
+  return 'closed'
+end
 for at = 4, math.min(#ARGV, 6000), 6 do
   local id, token, number = ARGV[at], ARGV[at + 1], ARGV[at + 2]
   local reply, reason = reply_prefix .. id, nil
   if token == '' and before ~= '' then
-    if not call('XADD', reply, 'NOMKSTREAM', '*', 'n', number, 'bytes', ARGV[at + 3], 'tokens', ARGV[at + 4],
+    if not try('XADD', reply, 'NOMKSTREAM', '*', 'n', number, 'bytes', ARGV[at + 3], 'tokens', ARGV[at + 4],
       'data', ARGV[at + 5]) then reason = 'lost' end
   else
     reason = look(id, token, tonumber(number))
-    if not reason then
-      call('XADD', reply, '*', 'n', number, 'bytes', ARGV[at + 3], 'tokens', ARGV[at + 4], 'data', ARGV[at + 5])
-    end
+    if not reason and not try('XADD', reply, '*', 'n', number, 'bytes', ARGV[at + 3], 'tokens', ARGV[at + 4], 'data',
+      ARGV[at + 5]) then reason = 'lost' end
   end
   if reason and reason ~= 'there' then
     refused[#refused + 1] = (at + 2) / 6
     refused[#refused + 1] = reason
   end
-end
-if before ~= '' then
-  call('HSET', record, 'fence', after)
-elseif may_open() then
-  call('HSET', record, 'fence', after, 'opened', (string.match(after, '^%d+')))
-else
-  call('HDEL', record, 'fence')
 end
 return refused

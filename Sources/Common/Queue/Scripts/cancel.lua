@@ -10,10 +10,10 @@ local job = redis.call('HMGET', hash, 'state', 'kind', 'worker')
 if not job[1] or job[2] ~= 'organic' then return {'unknown'} end
 if job[1] ~= 'waiting' and job[1] ~= 'running' then return {job[1]} end
 local now = now_ms()
+if job[1] == 'running' then take_fence(job[3]) end
 redis.call('ZREM', organic_key, id)
 redis.call('ZREM', organic_deadline_key, id)
 redis.call('ZREM', lease_key, id)
-if job[1] == 'running' then take_fence(job[3]) end
 redis.call('HSET', hash, 'state', 'cancelled', 'finished', now, 'bytes', reply_position(id).bytes)
 redis.call('XADD', reply_key(id), '*', 'end', 'cancelled')
 redis.call('EXPIRE', reply_key(id), TOMBSTONE_SECONDS)

@@ -20,7 +20,7 @@ for index = 1, math.min(#ids, 100) do
     redis.call('ZSCORE', due_key, id) or '', redis.call('ZSCORE', lease_key, id) or '',
     redis.call('ZSCORE', dead_key, id) or '', job[3] and try('ZSCORE', check_key(job[3]), id) or '',
     redis.call('EXISTS', payload_key(id)), redis.call('EXISTS', answer_key(id)), job[5] or '', job[6] or '',
-    position.ending and 1 or 0, (position.ending or position.pieces > 0) and 1 or 0, kind,
+    position.ending and 1 or 0, position.exists and 1 or 0, kind,
   }
 end
 return reply

@@ -10,7 +10,7 @@
 --      requeue: period, list of ids of its queries (0…100)
 --      period: period, list of field, value pairs of its record, 1 to have it among the open, else 0
 --      closed: period
---      fence: worker, whose record of a job may be gone
+--      fence: worker, one of whose jobs may have no record
 -- RETURNS a count of what changed
 local ASIDE_SECONDS = 604800
 
@@ -60,7 +60,7 @@ elseif what == 'period' then
   redis.call('PERSIST', period_key(period))
   return redis.call('ZADD', periods_key, redis.call('HGET', period_key(period), 'start') or 0, period)
 elseif what == 'fence' then
-  return redis.call('HDEL', worker_key(take()), 'fence')
+  return redis.call('HDEL', fence_key(take()), 'stands')
 elseif what == 'closed' then
   redis.call('XADD', ledger_key, '*', 'v', 1, 'type', 'closed', 'period', take())
   return redis.call('HINCRBY', counts_key, 'closed', 1)

@@ -36,6 +36,7 @@ local function route_key(task) return prefix .. 'route:' .. task end
 local function quality_key(task) return prefix .. 'quality:' .. task end
 local function worker_key(worker) return prefix .. 'worker:' .. worker end
 local function worker_wake_key(worker) return prefix .. 'wake:worker:' .. worker end
+local function fence_key(worker) return prefix .. 'fence:' .. worker end
 local function leader_key(role) return prefix .. 'leader:' .. role end
 
 -- period, task and miner index of a planned query's id; nil for another id.
@@ -70,25 +71,19 @@ local function try(...)
   return result
 end
 
--- How far a reply has come, by its last piece, and how it ended; `ending` is nil while it did not.
+-- How far a reply has come, by its last entry, and how it ended (`ending` is nil while it did not). One entry is read:
+-- the piece before an end can be a whole answer.
 local function reply_position(id)
-  local position, ending = {pieces = 0, bytes = 0, tokens = 0}, nil
-  for _, entry in ipairs(try('XREVRANGE', reply_key(id), '+', '-', 'COUNT', 2) or {}) do
-    local fields = {}
-    for index = 1, #entry[2], 2 do fields[entry[2][index]] = entry[2][index + 1] end
-    ending = ending or fields['end']
-    if position.pieces == 0 then
-      position.pieces, position.bytes = tonumber(fields.n or 0) or 0, tonumber(fields.bytes or 0) or 0
-      position.tokens = tonumber(fields.tokens or 0) or 0
-    end
-  end
-  position.ending = ending
-  return position
+  local last = (try('XREVRANGE', reply_key(id), '+', '-', 'COUNT', 1) or {})[1]
+  local fields = {}
+  for index = 1, last and #last[2] or 0, 2 do fields[last[2][index]] = last[2][index + 1] end
+  return {exists = last ~= nil, ending = fields['end'], pieces = tonumber(fields.n or 0) or 0,
+    bytes = tonumber(fields.bytes or 0) or 0, tokens = tonumber(fields.tokens or 0) or 0}
 end
 
 -- A job with content is taken from its worker: without its fence nothing is written that was not looked at.
 local function take_fence(worker)
-  if worker then redis.call('HDEL', worker_key(worker), 'fence') end
+  if worker then try('HDEL', fence_key(worker), 'stands') end
 end
 
 -- The first millisecond after a period; 0 when its record is gone.

@@ -81,8 +81,8 @@ for _, id in ipairs(ids) do
       crashes = redis.call('HINCRBY', hash, 'crashes', 1)
     end
     local reply = job[2] == 'organic' and reply_position(id)
+    if reply then take_fence(job[3]) end
     if reply and reply.pieces > 0 then
-      take_fence(job[3])
       interrupt(id, hash, job, reply)
     elseif crashes >= CRASHES_MAX then
       give_up(id, job[2], hash, 'left behind by ' .. crashes .. ' workers that died')

@@ -95,7 +95,7 @@ end
 local function end_organic(id, hash, state, last, job)
   local entry = named(last)
   local prompt_tokens, completion_tokens = count(entry.prompt_tokens), count(entry.completion_tokens)
-  local bytes = tostring(reply_position(id).bytes)
+  local bytes = entry.bytes or tostring(reply_position(id).bytes)
   call('HSET', hash, 'state', state, 'finished', now_text, 'bytes', bytes, 'status', entry.status or '', 'prompt_tokens', tostring(prompt_tokens),
     'completion_tokens', tostring(completion_tokens))
   call('HDEL', hash, 'token', 'worker')

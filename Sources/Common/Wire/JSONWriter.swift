@@ -63,8 +63,9 @@ public struct JSONWriter: Sendable {
   /// Writes a member with an integer.
   public mutating func member(_ name: String, _ value: Int) {
     key(name)
-    if value < 0 { bytes.append(UInt8(ascii: "-")) }
-    bytes.appendDecimal(Int(value.magnitude))
+    guard value >= 0 else { return raw(String(value).utf8) }
+    separate()
+    bytes.appendDecimal(value)
     needsComma = true
   }
 

@@ -67,9 +67,12 @@ struct Machine {
     writer.beginObject()
     writer.member("bench", "machine")
     for group in groups {
-      writer.key(group.name)
+      writer.key(text: group.name)
       writer.beginObject()
-      for fact in group.facts { writer.member(fact.name, fact.value) }
+      for fact in group.facts {
+        writer.key(text: fact.name)
+        writer.string(fact.value)
+      }
       writer.endObject()
     }
     writer.endObject()

@@ -69,12 +69,12 @@ final class BareWorker {
   private func start(_ grant: Grant) {
     begun += 1
     onStart(grant)
-    IO.task { @IO in
-      self.keeper.hold(id: grant.id, token: grant.token, leaseMilliseconds: 6_000) { _ in }
-      let last = grant.kind == .organic ? [("end", "done"), ("status", "200")] : []
-      let end = Settlement(id: grant.id, token: grant.token, state: .done, attempts: [], last: last)
-      if await self.settler.settle(end) == .ok { self.settled += 1 } else { self.lost += 1 }
-      self.keeper.drop(id: grant.id, token: grant.token)
+    let lease = keeper.hold(id: grant.id, token: grant.token, leaseMilliseconds: 6_000) { _ in }
+    let last = grant.kind == .organic ? [("end", "done"), ("status", "200")] : []
+    let end = Settlement(id: grant.id, token: grant.token, state: .done, attempts: [], last: last)
+    settler.settle(end) { result in
+      if result == .ok { self.settled += 1 } else { self.lost += 1 }
+      self.keeper.drop(lease)
       self.claimer.free(grant.kind)
     }
   }

@@ -18,7 +18,7 @@ enum KillPoints {
   /// Victims that live at once.
   private static let atOnce = 4
   /// Lives that are tried for one moment.
-  private static let livesMax = 4
+  private static let livesMax = 12
   /// Calls that come only when a worker stops.
   private static let lastCalls: Set<String> = ["release", "DEL"]
 

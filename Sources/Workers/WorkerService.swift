@@ -75,7 +75,7 @@ public final class WorkerService {
         writer: ReplyWriter(
           queue: queue, worker: worker, replyBytesMax: settings.int("reply-bytes-max")), room: room,
         routing: routing, clock: clock, corpus: corpus, shapes: shapes,
-        bearer: settings.secret("miner-token"),
+        headers: .init(bearer: settings.secret("miner-token")),
         limits: limits, leases: leases))
     let slots = Slots(total: settings.int("slots"), reservedShare: settings.double("reserved-share"))
     claimer = Claimer(
@@ -97,7 +97,8 @@ public final class WorkerService {
     context.isHealthy = { [weak self] in
       self.map { $0.claimAgeMilliseconds <= WorkerService.claimAgeMaxMilliseconds } ?? true
     }
-    claimer.start = { [weak self] grant in self?.start(grant) }
+    claimer.start = { [handler] grant in handler.handle(grant) }
+    handler.onEnd = { [weak self] grant in self?.ended(grant) }
     keeper.record = { [weak self] in self?.record() ?? [] }
     claimer.onIdle = { [weak self] _ in await self?.listen() }
     checks?.onIdle = { [weak self] in await self?.listen() }
@@ -189,12 +190,9 @@ public final class WorkerService {
 
   private var idle: Signal?
 
-  private func start(_ grant: Grant) {
-    IO.task { @IO in
-      await self.handler.handle(grant)
-      self.claimer.free(grant.kind)
-      if self.claimer.slots.running == 0 { self.idle?.fire() }
-    }
+  private func ended(_ grant: Grant) {
+    claimer.free(grant.kind)
+    if claimer.slots.running == 0 { idle?.fire() }
   }
 
   /// Waits for the running jobs, at most for the grace time; then they are handed back.

@@ -149,7 +149,8 @@ public struct SegmentWriter: Sendable {
     writer.key("fields")
     writer.beginObject()
     for index in stride(from: 0, to: entry.fields.count - 1, by: 2) {
-      writer.member(entry.fields[index], entry.fields[index + 1])
+      writer.key(text: entry.fields[index])
+      writer.string(entry.fields[index + 1])
     }
     writer.endObject()
     writer.endObject()

@@ -8,13 +8,18 @@ public struct SeededRandom: RandomNumberGenerator, Sendable {
 
   /// A generator for one named part of a larger draw, so that adding a part changes no other part.
   /// The parts are hashed with FNV-1a, length first, so that ("ab", "c") and ("a", "bc") differ.
-  public init(seed: UInt64, _ parts: String...) {
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325 ^ seed
-    for part in parts {
-      hash = (hash ^ UInt64(UInt8(truncatingIfNeeded: part.utf8.count))) &* 0x100_0000_01b3
-      for byte in part.utf8 { hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3 }
+  public init(seed: UInt64, _ part: String, _ others: String...) {
+    state = 0xcbf2_9ce4_8422_2325 ^ seed
+    mix(part)
+    for other in others { mix(other) }
+  }
+
+  private mutating func mix(_ part: String) {
+    var part = part
+    part.withUTF8 { bytes in
+      state = (state ^ UInt64(UInt8(truncatingIfNeeded: bytes.count))) &* 0x100_0000_01b3
+      for byte in bytes { state = (state ^ UInt64(byte)) &* 0x100_0000_01b3 }
     }
-    state = hash
   }
 
   /// The next 64 random bits.

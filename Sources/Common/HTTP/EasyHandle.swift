@@ -27,8 +27,6 @@ struct EasyHandle {
     // Without this libcurl would obey http_proxy and its kin in the environment.
     set(CURLOPT_PROXY, "")
     set(CURLOPT_NOPROXY, "*")
-    // Addresses come from strangers: a password in one is refused, not sent.
-    set(CURLOPT_DISALLOW_USERNAME_IN_URL, 1)
     // Accept-Encoding stays unset, so a server has no reason to compress and libcurl never inflates.
     set(CURLOPT_UPLOAD_BUFFERSIZE, 16 * 1024)
     set(CURLOPT_DNS_CACHE_TIMEOUT, configuration.nameCacheSeconds)
@@ -37,15 +35,14 @@ struct EasyHandle {
   /// Takes back everything that was one request's, secrets included.
   func clear() {
     _ = vision_curl_set_list(raw, CURLOPT_HTTPHEADER, nil)
-    for option in [CURLOPT_COPYPOSTFIELDS, CURLOPT_CUSTOMREQUEST, CURLOPT_PRIVATE] {
+    for option in [CURLOPT_COPYPOSTFIELDS, CURLOPT_CUSTOMREQUEST, CURLOPT_PRIVATE, CURLOPT_CURLU] {
       _ = vision_curl_set_pointer(raw, option, nil)
     }
   }
 
-  /// The options of one request.
+  /// The options of one request, but for its URL and its headers.
   /// - Returns: false if libcurl refuses one of them.
   func configure(_ request: HTTPRequest, connectMilliseconds: Int, responseBytesMax: Int) -> Bool {
-    guard vision_curl_set_string(raw, CURLOPT_URL, request.url) == CURLE_OK else { return false }
     set(CURLOPT_CONNECTTIMEOUT_MS, connectMilliseconds)
     // Refuses by Content-Length before the first byte; the count of what comes is kept besides.
     let limit = vision_curl_set_offset(raw, CURLOPT_MAXFILESIZE_LARGE, curl_off_t(max(1, responseBytesMax)))
@@ -128,21 +125,22 @@ struct EasyHandle {
 @IO
 final class HeaderList {
   /// What the list was made of.
-  private let headers: [(name: String, value: String)]
+  private let headers: HTTPHeaders
   // Changed by `init` alone, and read by `deinit`, which nobody else can run beside.
   nonisolated(unsafe) private(set) var raw: UnsafeMutablePointer<curl_slist>?
 
   deinit { curl_slist_free_all(raw) }
 
   /// Whether the list says just this.
-  func holds(_ other: [(name: String, value: String)]) -> Bool {
-    headers.count == other.count
-      && zip(headers, other).allSatisfy { $0.name == $1.name && $0.value == $1.value }
+  func holds(_ other: HTTPHeaders) -> Bool {
+    headers === other
+      || headers.fields.elementsEqual(other.fields) { $0.name == $1.name && $0.value == $1.value }
   }
 
   /// Nil when a name or value holds what could start another header, or memory is short.
-  init?(_ headers: [(name: String, value: String)]) {
+  init?(_ headers: HTTPHeaders) {
     self.headers = headers
+    let headers = headers.fields
     // A name without a value takes out a header that libcurl would add by itself. Those that the caller
     // sets are listed only once.
     var lines: [String] = ["Expect:"]

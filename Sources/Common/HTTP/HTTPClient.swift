@@ -35,9 +35,12 @@ public final class HTTPClient {
   private var multis = [CurlMulti?](repeating: nil, count: HTTPClient.multisMax)
   private var isClosed = false
   /// The transfers under way.
-  private var transfers: [Transfer] = []
+  private var transfers = PlaceList<Transfer>()
   private var pool: [EasyHandle] = []
   private var headerLists: [HeaderList] = []
+  private var urls: [String: ParsedURL] = [:]
+  /// More than a period has miners and tasks; about 500 bytes each.
+  private static let urlsMax = 4096
   /// Kinds of request whose headers are kept.
   private static let headerListsMax = 4
   /// Idle connections that each multi handle may keep, however many others hold.
@@ -71,47 +74,46 @@ public final class HTTPClient {
   /// Libcurl counts the connections in use as well: with a fixed limit, that many open streams would leave
   /// no idle connection to any other request. What other multi handles hold is not there for this one.
   private func limitConnections(_ multi: CurlMulti) {
-    let elsewhere = watchCount - multi.connectionCount - (transfers.count - multi.transferCount)
+    let elsewhere = watchCount - multi.connectionCount - (transfers.elements.count - multi.transferCount)
     let idle = max(HTTPClient.idleOfMultiMin, configuration.idleConnectionsMax - max(0, elsewhere))
     multi.limitConnections(min(idle, configuration.idleConnectionsMax) + multi.transferCount)
   }
 
-  /// The multi handle of a URL's server.
-  private func multi(of url: String) -> CurlMulti {
-    let index = Int(HTTPClient.serverHash(url) % UInt64(HTTPClient.multisMax))
+  /// The multi handle of a URL's server; the first one for what is no URL.
+  private func multi(of url: ParsedURL?) -> CurlMulti {
+    let index = Int((url?.serverHash ?? 0) % UInt64(HTTPClient.multisMax))
     if let known = multis[index] { return known }
     let fresh = CurlMulti(client: self)
     multis[index] = fresh
     return fresh
   }
 
-  /// A hash (FNV-1a) of the part of a URL before its path.
-  private static func serverHash(_ url: String) -> UInt64 {
-    var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-    var slashes = 0
-    for byte in url.utf8 {
-      if byte == UInt8(ascii: "/") { slashes += 1 }
-      guard slashes < 3 else { break }
-      hash = (hash ^ UInt64(byte)) &* 0x100_0000_01b3
-    }
-    return hash
+  /// A URL in libcurl's form: those that were asked for are kept.
+  private func parsed(_ url: String) throws(HTTPFailure) -> ParsedURL {
+    if let known = urls[url] { return known }
+    let fresh = try ParsedURL(url)
+    // Transfers hold theirs.
+    if urls.count == HTTPClient.urlsMax { urls = [:] }
+    urls[url] = fresh
+    return fresh
   }
 
   /// Cancels what is under way and closes every connection. Not from inside a handler's `received`.
   public func close() {
     guard !isClosed else { return }
     precondition(!isInsideCurl, "a client cannot be closed from inside its own callbacks")
-    for transfer in transfers { transfer.close() }
+    for transfer in transfers.elements { transfer.close() }
     for easy in pool { curl_easy_cleanup(easy.raw) }
     pool = []
     headerLists = []
+    urls = [:]
     isClosed = true
     for multi in multis { multi?.close() }
     Unmanaged.passUnretained(self).release()
   }
 
   /// Transfers under way.
-  public var transferCount: Int { transfers.count }
+  public var transferCount: Int { transfers.elements.count }
 
   /// Connections under way, in use or idle.
   public var connectionCount: Int { watchCount }
@@ -124,14 +126,13 @@ public final class HTTPClient {
   public func start(
     _ request: HTTPRequest, timeouts: HTTPTimeouts, limits: HTTPLimits, handler: any TransferHandler
   ) -> Transfer {
-    let easy = takeHandle()
+    let url = Result { () throws(HTTPFailure) in try parsed(request.url) }
     let transfer = Transfer(
-      client: self, multi: multi(of: request.url), easy: easy, timeouts: timeouts, limits: limits,
+      client: self, multi: multi(of: try? url.get()), easy: takeHandle(), timeouts: timeouts, limits: limits,
       handler: handler)
     transfer.multi.transferCount += 1
-    transfer.index = transfers.count
-    transfers.append(transfer)
-    if let refusal = prepare(transfer, request) {
+    transfers.add(transfer)
+    if let refusal = prepare(transfer, request, url) {
       transfer.refuse(refusal)
     } else if isInsideCurl {
       additions.append(transfer)
@@ -142,15 +143,23 @@ public final class HTTPClient {
   }
 
   /// Sets the handle's options; returns why the request cannot be sent.
-  private func prepare(_ transfer: Transfer, _ request: HTTPRequest) -> HTTPFailure? {
+  private func prepare(
+    _ transfer: Transfer, _ request: HTTPRequest, _ url: Result<ParsedURL, HTTPFailure>
+  ) -> HTTPFailure? {
     guard !isClosed else { return HTTPFailure(.other, message: "the client is closed") }
-    guard transfers.count <= configuration.transfersMax else {
+    guard transfers.elements.count <= configuration.transfersMax else {
       return HTTPFailure(.other, message: "too many transfers")
     }
     guard let headers = headerList(request.headers) else {
       return HTTPFailure(.other, message: "a header that cannot be sent")
     }
     let easy = transfer.easy
+    switch url {
+    case .failure(let failure): return failure
+    case .success(let url):
+      transfer.url = url
+      easy.set(CURLOPT_CURLU, UnsafeMutableRawPointer(url.raw))
+    }
     transfer.headers = headers
     _ = vision_curl_set_list(easy.raw, CURLOPT_HTTPHEADER, headers.raw)
     // Unretained: `transfers` holds the transfer until detach(_:), which comes before the handle is reused.
@@ -165,7 +174,7 @@ public final class HTTPClient {
   }
 
   /// The headers in libcurl's form: those of the last few kinds of request are kept.
-  private func headerList(_ headers: [(name: String, value: String)]) -> HeaderList? {
+  private func headerList(_ headers: HTTPHeaders) -> HeaderList? {
     if let known = headerLists.first(where: { $0.holds(headers) }) { return known }
     guard let list = HeaderList(headers) else { return nil }
     if headerLists.count == HTTPClient.headerListsMax { headerLists.removeFirst() }
@@ -191,14 +200,11 @@ public final class HTTPClient {
     transfer.state = .detached
     if transfer.isAdded { transfer.multi.remove(transfer.easy) }
     transfer.multi.transferCount -= 1
-    let last = transfers.removeLast()
-    if last !== transfer {
-      last.index = transfer.index
-      transfers[transfer.index] = last
-    }
+    transfers.remove(transfer)
     limitConnections(transfer.multi)
     giveBack(transfer.easy)
     transfer.headers = nil
+    transfer.url = nil
   }
 
   // MARK: easy handles

@@ -1,3 +1,15 @@
+/// The headers of a request. Kinds of request that are sent again and again share one.
+public final class HTTPHeaders: Sendable, CustomReflectable {
+  /// Sent in this order. A name or value with a control character fails the request.
+  let fields: [(name: String, value: String)]
+
+  /// Headers.
+  public init(_ fields: [(name: String, value: String)]) { self.fields = fields }
+
+  /// Shows nothing: headers may hold secrets.
+  public var customMirror: Mirror { Mirror(self, children: ["fields": fields.count]) }
+}
+
 /// One HTTP request. Its descriptions show the method and the place only: headers may hold secrets.
 public struct HTTPRequest: Sendable {
   /// What is asked of the server.
@@ -16,9 +28,8 @@ public struct HTTPRequest: Sendable {
   public var method: Method
   /// An absolute `http` or `https` URL, without user name or password.
   public var url: String
-  /// Sent in this order, after `Host`; nothing else is added but the length of the body. A name or value
-  /// with a control character fails the request.
-  public var headers: [(name: String, value: String)]
+  /// Sent after `Host`; nothing else is added but the length of the body.
+  public var headers: HTTPHeaders
   /// The bytes of the body.
   public var body: [UInt8]
 
@@ -26,6 +37,11 @@ public struct HTTPRequest: Sendable {
   public init(
     method: Method, url: String, headers: [(name: String, value: String)] = [], body: [UInt8] = []
   ) {
+    self.init(method: method, url: url, headers: HTTPHeaders(headers), body: body)
+  }
+
+  /// A request with headers that others have as well.
+  public init(method: Method, url: String, headers: HTTPHeaders, body: [UInt8]) {
     self.method = method
     self.url = url
     self.headers = headers
@@ -93,7 +109,8 @@ public struct HTTPLimits: Equatable, Sendable {
 public struct HTTPHead: Equatable, Sendable {
   /// The status code.
   public var status: Int
-  /// What `Retry-After` asks for, in seconds, at most a day; a date is converted. Nil without the header.
+  /// What `Retry-After` asks for, in seconds, at most a day; a date is converted. Nil without the header, and where
+  /// it means nothing, in a success.
   public var retryAfterSeconds: Int?
   /// The `Content-Type`, as sent.
   public var contentType: String?

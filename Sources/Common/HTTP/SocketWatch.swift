@@ -107,13 +107,13 @@ let socketCallback: vision_curl_socket_callback = { easy, fd, what, owner, _ in
   if what == CURL_POLL_REMOVE { vision_curl_get_pointer(easy, CURLINFO_PRIVATE, &pointer) }
   // Libcurl's own handle, which closes idle connections, has no transfer.
   let transfer = pointer.map { Unmanaged<Transfer>.fromOpaque($0).takeUnretainedValue() }
-  IO.assumeIsolated { multi.watch(fd, what, transfer) }
+  IO.assumeIsolated((multi, fd, what, transfer)) { $0.watch($1, $2, $3) }
   return 0
 }
 
 let timerCallback: vision_curl_timer_callback = { _, milliseconds, owner in
   let multi = multi(owner)
-  IO.assumeIsolated { multi.timerChanged(milliseconds: milliseconds) }
+  IO.assumeIsolated((multi, milliseconds)) { $0.timerChanged(milliseconds: $1) }
   return 0
 }
 
@@ -132,24 +132,24 @@ let closeCallback: vision_curl_close_callback = { owner, fd in
   return IO.assumeIsolated { client.closeSocket(fd) }
 }
 
+/// Bytes for a transfer. Any other return value than their count makes libcurl end it.
+private func received(
+  _ bytes: UnsafeMutablePointer<CChar>?, _ count: Int, _ pointer: UnsafeMutableRawPointer?
+) -> (Transfer, UnsafeRawBufferPointer) {
+  (
+    Unmanaged<Transfer>.fromOpaque(pointer!).takeUnretainedValue(),
+    UnsafeRawBufferPointer(start: bytes, count: count)
+  )
+}
+
 let headerCallback: vision_curl_data_callback = { bytes, size, count, pointer in
-  receive(bytes, size * count, pointer) { $0.receivedHeader($1) }
+  let goesOn = IO.assumeIsolated(received(bytes, size * count, pointer)) { $0.receivedHeader($1) }
+  return goesOn ? size * count : Int(CURL_WRITEFUNC_ERROR)
 }
 
 let bodyCallback: vision_curl_data_callback = { bytes, size, count, pointer in
-  receive(bytes, size * count, pointer) { $0.receivedBody($1) }
-}
-
-/// Hands bytes to their transfer. Any other return value than the count makes libcurl end the transfer.
-private func receive(
-  _ bytes: UnsafeMutablePointer<CChar>?, _ count: Int, _ pointer: UnsafeMutableRawPointer?,
-  _ take: @IO (Transfer, UnsafeRawBufferPointer) -> Bool
-) -> Int {
-  let transfer = Unmanaged<Transfer>.fromOpaque(pointer!).takeUnretainedValue()
-  // The bytes stay on this thread and in this call; the compiler cannot know that of a C pointer.
-  nonisolated(unsafe) let buffer = UnsafeRawBufferPointer(start: bytes, count: count)
-  let goesOn = IO.assumeIsolated { take(transfer, buffer) }
-  return goesOn ? count : Int(CURL_WRITEFUNC_ERROR)
+  let goesOn = IO.assumeIsolated(received(bytes, size * count, pointer)) { $0.receivedBody($1) }
+  return goesOn ? size * count : Int(CURL_WRITEFUNC_ERROR)
 }
 
 // MARK: sockets

@@ -18,7 +18,7 @@ public protocol TransferHandler: AnyObject {
 /// States: running (until libcurl reports its end, or a verdict of ours ends it earlier) -> detached (the
 /// easy handle is given back; a socket that was in use is closed) -> ended (the handler was told).
 @IO
-public final class Transfer {
+public final class Transfer: Placed {
   /// Where the transfer stands.
   enum State { case running, detached, ended }
 
@@ -34,11 +34,13 @@ public final class Transfer {
   let easy: EasyHandle
   /// The request's headers, which libcurl reads until the transfer is detached.
   var headers: HeaderList?
+  /// The request's URL, which libcurl reads as long.
+  var url: ParsedURL?
   /// Whether libcurl has the easy handle.
   var isAdded = false
   var state = State.running
-  /// The transfer's place in the client's list.
-  var index = 0
+  /// Kept by the client's list.
+  public var place = 0
   /// Why we end the transfer; nil while libcurl decides.
   private(set) var verdict: HTTPFailure?
 
@@ -127,8 +129,8 @@ public final class Transfer {
   /// - Returns: whether to go on.
   func receivedHeader(_ line: UnsafeRawBufferPointer) -> Bool {
     guard verdict == nil, state == .running else { return false }
-    lastByteAt = Monotonic.now()
-    if firstByteAt == nil { firstByteAt = lastByteAt }
+    // No timeout runs from the lines after the first one.
+    if firstByteAt == nil { firstByteAt = Monotonic.now() }
     headerBytes += line.count
     guard headerBytes <= limits.headerBytesMax else {
       fail(HTTPFailure(.headerTooLarge), isDeferred: true)
@@ -139,7 +141,7 @@ public final class Transfer {
     // 1xx announces another head.
     guard status >= 200 else { return true }
     let head = HTTPHead(
-      status: status, retryAfterSeconds: easy.hasRetryAfter ? retryAfterSeconds() : nil,
+      status: status, retryAfterSeconds: status >= 300 && easy.hasRetryAfter ? retryAfterSeconds() : nil,
       contentType: easy.string(CURLINFO_CONTENT_TYPE))
     self.head = head
     handler?.transfer(self, received: head)

@@ -178,8 +178,7 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     }
     let slot = Int(data & 0xffff_ffff)
     guard slots[slot].generation == UInt32(data >> 32), let handler = slots[slot].handler else { return }
-    let bits = event.events
-    IO.assumeOnLoop { handler.fileIsReady(bits) }
+    IO.assumeOnLoop((handler, event.events)) { $0.fileIsReady($1) }
   }
 
   // MARK: what code on the loop asks for

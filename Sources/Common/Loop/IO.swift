@@ -17,6 +17,22 @@ public actor IO {
     return try assumeOnLoop(body)
   }
 
+  /// As the other form, for what is called for every piece of an answer: the body is given what it would else
+  /// capture, and nothing is allocated.
+  public static nonisolated func assumeIsolated<Context, T>(
+    _ context: Context, _ body: @escaping @IO (Context) -> T
+  ) -> T {
+    EventLoop.shared.checkIsolated()
+    return assumeOnLoop(context, body)
+  }
+
+  /// The same, without the check: for the loop itself.
+  static nonisolated func assumeOnLoop<Context, T>(
+    _ context: Context, _ body: @escaping @IO (Context) -> T
+  ) -> T {
+    unsafeBitCast(body, to: ((Context) -> T).self)(context)
+  }
+
   /// As `assumeIsolated`, without the check: for the loop itself.
   static nonisolated func assumeOnLoop<T>(_ body: @IO () throws -> T) rethrows -> T {
     // A function's isolation is not part of how it is called: the cast takes the annotation off, as

@@ -1,35 +1,3 @@
-/// A job that was leased to this worker.
-public struct Grant: Sendable, Equatable {
-  /// The job's id.
-  public var id: String
-  /// Proof of the lease; new for each attempt.
-  public var token: String
-  /// Organic or synthetic.
-  public var kind: JobKind
-  /// The task's name.
-  public var task: String
-  /// The number of this attempt, from 1.
-  public var attempt: Int
-  /// When the user's answer must be complete, Unix ms by Redis's clock; nil for no limit.
-  public var deadlineMilliseconds: Int?
-  /// Whether the user asked for a stream.
-  public var streams: Bool
-  /// The request of an organic job; empty for a synthetic one.
-  public var payload: [UInt8]
-}
-
-/// What a claim brought.
-public struct ClaimResult: Sendable {
-  /// Redis's time, Unix ms.
-  public var nowMilliseconds: Int
-  /// When the next synthetic is due, Unix ms; nil when none waits.
-  public var nextDueMilliseconds: Int?
-  /// Whether organics still wait that a larger claim would have brought.
-  public var organicsWait: Bool
-  /// The jobs that were leased.
-  public var grants: [Grant]
-}
-
 /// One attempt, as it is written with the end of its job.
 public struct SettledAttempt: Sendable {
   /// The ledger entry.
@@ -61,8 +29,8 @@ public struct Sample: Sendable {
   }
 }
 
-/// The end of one job.
-public struct Settlement: Sendable {
+/// The end of one job. An object: it goes through several lists on its way, and has many parts.
+public final class Settlement: Sendable {
   /// How a job ended.
   public enum State: String, Sendable {
     /// With a good answer.
@@ -74,17 +42,17 @@ public struct Settlement: Sendable {
   }
 
   /// The job's id.
-  public var id: String
+  public let id: String
   /// Proof of the lease.
-  public var token: String
+  public let token: String
   /// How it ended.
-  public var state: State
+  public let state: State
   /// What was tried, in order.
-  public var attempts: [SettledAttempt]
+  public let attempts: [SettledAttempt]
   /// The answer, when it is offered for checking.
-  public var sample: Sample?
+  public let sample: Sample?
   /// The fields of the reply's last entry; empty for a synthetic.
-  public var last: [(String, String)]
+  public let last: [(String, String)]
 
   /// Describes the end of a job.
   public init(
@@ -160,6 +128,9 @@ public struct ReplyPiece: Sendable {
 }
 
 extension JobQueue {
+  /// What most settlements take in a command, without an answer.
+  private static let settlementBytes = 400
+
   /// Leases waiting jobs. A repeat with the same `request` returns what the first call granted.
   /// - Parameters:
   ///   - request: a number that grows with each claim of the series.
@@ -182,21 +153,9 @@ extension JobQueue {
       command.add(keptForSynthetics)
       command.add(series)
     }
-    guard let items = reply.elements, items.count >= 3, items.count % 8 == 3,
-      let now = items[0].int, let next = items[1].int
+    guard let items = reply.elements, items.count >= 4, let now = items[0].int, let next = items[1].int,
+      let organics = items[3].int, let grants = Grant.read(items[4...], organics: organics)
     else { throw unexpected(.claim, reply) }
-    var grants: [Grant] = []
-    for start in stride(from: 3, to: items.count, by: 8) {
-      guard let id = items[start].text, let token = items[start + 1].text,
-        let kind = items[start + 2].text.flatMap(JobKind.init(rawValue:)),
-        let task = items[start + 3].text, let attempt = items[start + 4].int
-      else { throw unexpected(.claim, reply) }
-      grants.append(
-        Grant(
-          id: id, token: token, kind: kind, task: task, attempt: attempt,
-          deadlineMilliseconds: items[start + 5].int, streams: items[start + 6].text == "1",
-          payload: items[start + 7].data ?? []))
-    }
     return ClaimResult(
       nowMilliseconds: now, nextDueMilliseconds: next < 0 ? nil : next, organicsWait: items[2].int == 1,
       grants: grants)
@@ -205,11 +164,15 @@ extension JobQueue {
   /// Ends jobs (50 at most), each all or nothing.
   public func settle(_ settlements: [Settlement]) async throws(RedisError) -> [LeaseResult] {
     precondition(settlements.count <= 50)
-    let reply = try await run(.settle) { command in
+    let size = settlements.reduce(0) { $0 + JobQueue.settlementBytes + ($1.sample?.answer.count ?? 0) }
+    let reply = try await run(.settle, bytes: size) { command in
       command.add(settlements.count)
       for settlement in settlements { command.add(settlement) }
     }
-    return try results(.settle, reply, count: settlements.count)
+    guard let exceptions = exceptions(reply, count: settlements.count) else {
+      throw unexpected(.settle, reply)
+    }
+    return settlements.indices.map { exceptions[$0] ?? .ok }
   }
 
   /// Appends pieces to replies (1,000 at most; those of one reply in order). A repeat writes nothing twice.
@@ -223,15 +186,21 @@ extension JobQueue {
       for piece in pieces { command.add(piece, isTrusted: piece.isTrusted && !step.opens) }
     }
     if reply.text == "closed" { return .closed }
-    guard let items = reply.elements, items.count % 2 == 0 else { throw unexpected(.append, reply) }
-    var refused: [Int: LeaseResult] = [:]
-    for index in stride(from: 0, to: items.count, by: 2) {
-      guard let position = items[index].int, (1...pieces.count).contains(position),
-        let reason = items[index + 1].text.flatMap(LeaseResult.init(rawValue:))
-      else { throw unexpected(.append, reply) }
-      refused[position - 1] = reason
-    }
+    guard let refused = exceptions(reply, count: pieces.count) else { throw unexpected(.append, reply) }
     return .written(refused: refused)
+  }
+
+  /// What became of the items that a script names by their places (from 1): those for which it is not `ok`.
+  private func exceptions(_ reply: RedisReply, count: Int) -> [Int: LeaseResult]? {
+    guard let items = reply.elements, items.count % 2 == 0 else { return nil }
+    var result: [Int: LeaseResult] = [:]
+    for index in stride(from: 0, to: items.count, by: 2) {
+      guard let position = items[index].int, position >= 1, position <= count,
+        let reason = items[index + 1].text.flatMap(LeaseResult.init(rawValue:))
+      else { return nil }
+      result[position - 1] = reason
+    }
+    return result
   }
 
   /// Sends a worker's heartbeat and renews its leases (200 at most).
@@ -359,7 +328,7 @@ extension RedisCommand: FieldSink {
     add(settlement.state.rawValue)
     add(settlement.attempts.count)
     for attempt in settlement.attempts {
-      add(LedgerCodec.attemptFieldCount)
+      add(LedgerCodec.attemptFields.count)
       LedgerCodec.write(attempt.entry, miner: attempt.miner, to: &self)
     }
     if let sample = settlement.sample, let last = settlement.attempts.last {

@@ -31,6 +31,11 @@ public struct RedisCommand: Sendable {
 
   /// Appends a text argument.
   public mutating func add(_ text: String) {
+    if text.utf8.withContiguousStorageIfAvailable({ append($0) }) == nil { append(slowly: text) }
+  }
+
+  /// Text that is not stored as UTF-8, such as a bridged string.
+  private mutating func append(slowly text: String) {
     var text = text
     text.withUTF8 { append($0) }
   }

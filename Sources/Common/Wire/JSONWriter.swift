@@ -20,8 +20,17 @@ public struct JSONWriter: Sendable {
   /// Closes an array.
   public mutating func endArray() { close(UInt8(ascii: "]")) }
 
-  /// Writes a member's name; its value follows.
-  public mutating func key(_ name: String) {
+  /// Writes a member's name, which needs no escape; its value follows.
+  public mutating func key(_ name: StaticString) {
+    separate()
+    bytes.append(UInt8(ascii: "\""))
+    append(name)
+    bytes.append(UInt8(ascii: "\""))
+    bytes.append(UInt8(ascii: ":"))
+  }
+
+  /// Writes a member's name, whatever it is; its value follows.
+  public mutating func key(text name: String) {
     string(name)
     bytes.append(UInt8(ascii: ":"))
     needsComma = false
@@ -33,7 +42,8 @@ public struct JSONWriter: Sendable {
     bytes.append(UInt8(ascii: "\""))
     var value = value
     value.withUTF8 { text in
-      // Almost all text needs no escape: copied run by run.
+      guard JSONWriter.needsEscape(text) else { return bytes.append(contentsOf: text) }
+      // What needs none is copied run by run.
       var start = 0
       for (index, byte) in text.enumerated()
       where byte < 0x20 || byte == UInt8(ascii: "\"") || byte == UInt8(ascii: "\\") {
@@ -47,6 +57,17 @@ public struct JSONWriter: Sendable {
     needsComma = true
   }
 
+  /// Looks at every byte, many at a time: faster than to stop at the first one that needs an escape.
+  private static func needsEscape(_ text: UnsafeBufferPointer<UInt8>) -> Bool {
+    var found: UInt8 = 0
+    for byte in text {
+      found |= byte < 0x20 ? 1 : 0
+      found |= byte == UInt8(ascii: "\"") ? 1 : 0
+      found |= byte == UInt8(ascii: "\\") ? 1 : 0
+    }
+    return found != 0
+  }
+
   /// Writes JSON text as it is. The caller answers for its being valid.
   public mutating func raw(_ json: some Sequence<UInt8>) {
     separate()
@@ -55,13 +76,13 @@ public struct JSONWriter: Sendable {
   }
 
   /// Writes a member with a text.
-  public mutating func member(_ name: String, _ value: String) {
+  public mutating func member(_ name: StaticString, _ value: String) {
     key(name)
     string(value)
   }
 
   /// Writes a member with an integer.
-  public mutating func member(_ name: String, _ value: Int) {
+  public mutating func member(_ name: StaticString, _ value: Int) {
     key(name)
     guard value >= 0 else { return raw(String(value).utf8) }
     separate()
@@ -70,15 +91,20 @@ public struct JSONWriter: Sendable {
   }
 
   /// Writes a member with a number, in the shortest form that reads back the same.
-  public mutating func member(_ name: String, _ value: Double) {
+  public mutating func member(_ name: StaticString, _ value: Double) {
     key(name)
     raw((value.isFinite ? String(value) : "null").utf8)
   }
 
   /// Writes a member with a boolean.
-  public mutating func member(_ name: String, _ value: Bool) {
+  public mutating func member(_ name: StaticString, _ value: Bool) {
     key(name)
-    raw((value ? "true" : "false").utf8)
+    append(value ? "true" : "false")
+    needsComma = true
+  }
+
+  private mutating func append(_ text: StaticString) {
+    text.withUTF8Buffer { bytes.append(contentsOf: $0) }
   }
 
   private mutating func open(_ bracket: UInt8) {

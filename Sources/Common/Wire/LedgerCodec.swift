@@ -1,21 +1,9 @@
 import Foundation
 
-/// Takes the names and values of a record, one after the other.
+/// Takes the values of a record, one after the other.
 protocol FieldSink {
   mutating func add(_ text: String)
   mutating func add(_ number: Int)
-}
-
-extension FieldSink {
-  fileprivate mutating func add(_ name: String, _ value: String) {
-    add(name)
-    add(value)
-  }
-
-  fileprivate mutating func add(_ name: String, _ value: Int) {
-    add(name)
-    add(value)
-  }
 }
 
 /// Ledger entries as the fields of a Redis stream entry. docs/LEDGER.md describes them.
@@ -23,28 +11,32 @@ public enum LedgerCodec {
   /// The layout that is written and read.
   public static let version = "1"
 
-  /// How many names and values ``write(_:miner:to:)`` adds.
-  static let attemptFieldCount = 26
+  /// The names of the values that ``write(_:miner:to:)`` adds, in their order.
+  static let attemptFields = [
+    "job", "kind", "period", "task", "miner", "hotkey", "outcome", "status", "work", "units", "first_ms",
+    "total_ms", "settles",
+  ]
 
-  /// Writes an attempt's names and values, straight to where they go: workers do it for every job.
-  static func write(_ entry: AttemptEntry, miner: Int, to fields: inout some FieldSink) {
-    fields.add("job", entry.job)
-    fields.add("kind", entry.kind.rawValue)
-    fields.add("period", entry.period.startSeconds)
-    fields.add("task", entry.task)
-    fields.add("miner", miner)
-    fields.add("hotkey", entry.hotkey)
-    fields.add("outcome", entry.outcome.rawValue)
-    fields.add("status", entry.status)
-    fields.add("work", entry.workMilli)
-    fields.add("units", entry.units)
+  /// Writes an attempt's values, straight to where they go: workers do it for every job. The script that ends the
+  /// job gives them their names.
+  static func write(_ entry: AttemptEntry, miner: Int, to values: inout some FieldSink) {
+    values.add(entry.job)
+    values.add(entry.kind.rawValue)
+    values.add(entry.period.startSeconds)
+    values.add(entry.task)
+    values.add(miner)
+    values.add(entry.hotkey)
+    values.add(entry.outcome.rawValue)
+    values.add(entry.status)
+    values.add(entry.workMilli)
+    values.add(entry.units)
     if let first = entry.firstContentMilliseconds {
-      fields.add("first_ms", first)
+      values.add(first)
     } else {
-      fields.add("first_ms", "")
+      values.add("")
     }
-    fields.add("total_ms", entry.totalMilliseconds)
-    fields.add("settles", entry.settles ? "1" : "0")
+    values.add(entry.totalMilliseconds)
+    values.add(entry.settles ? "1" : "0")
   }
 
   /// Reads the fields of a stream entry; nil when they are of another version, or not a ledger entry's.

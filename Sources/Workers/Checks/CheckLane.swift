@@ -148,10 +148,10 @@ final class CheckLane {
   /// Runs a check and writes down what came of it. Returns for how long to leave the server alone, ms.
   private func serve(_ grant: CheckGrant, until stopped: Signal) async -> Int {
     let lost = Signal()
-    parts.keeper.hold(id: grant.id, token: grant.token, leaseMilliseconds: parts.leaseMilliseconds) { _ in
-      lost.fire()
-    }
-    defer { parts.keeper.drop(id: grant.id, token: grant.token) }
+    let lease = parts.keeper.hold(
+      id: grant.id, token: grant.token, leaseMilliseconds: parts.leaseMilliseconds
+    ) { _ in lost.fire() }
+    defer { parts.keeper.drop(lease) }
     let ending = await check(grant, until: stopped, lost: lost)
     guard !lost.isFired else { return 0 }
     guard let ending else {

@@ -1,5 +1,34 @@
 import Common
 
+/// A job that this worker holds.
+@IO
+package final class HeldLease {
+  let id: String
+  let token: String
+  let leaseMilliseconds: Int
+  private let onEnd: (LeaseResult) -> Void
+  /// Until when the lease stands in any case, by this machine's clock.
+  fileprivate var until: Monotonic
+  /// Whether the keeper renews it: nobody said that it is over.
+  fileprivate(set) var isKept = true
+
+  fileprivate init(id: String, token: String, milliseconds: Int, onEnd: @escaping (LeaseResult) -> Void) {
+    self.id = id
+    self.token = token
+    leaseMilliseconds = milliseconds
+    self.onEnd = onEnd
+    until = Monotonic.now().advanced(milliseconds: milliseconds)
+  }
+
+  /// Whether the job is still ours: nobody said otherwise, and its lease has not run out unrenewed.
+  var stands: Bool { isKept && Monotonic.now() < until }
+
+  fileprivate func end(_ result: LeaseResult) {
+    isKept = false
+    onEnd(result)
+  }
+}
+
 /// The jobs that this worker holds, and the heartbeat that keeps their leases.
 @IO
 package final class LeaseKeeper {
@@ -15,19 +44,11 @@ package final class LeaseKeeper {
   /// Most jobs of one call, and the longest rest between two calls, in ms.
   private static let (batchMax, pauseMilliseconds) = (100, 10)
 
-  private struct Held {
-    let token: String
-    let leaseMilliseconds: Int
-    /// Until when the lease stands in any case, by this machine's clock.
-    var until: Monotonic
-    let onEnd: (LeaseResult) -> Void
-  }
-
   /// Repeats nothing by itself: what is sent again must hold the jobs that came meanwhile.
   private let queue: JobQueue
   private let worker: String
   private let clock: RedisClock
-  private var held: [String: Held] = [:]
+  private var held: [String: HeldLease] = [:]
   private var lastBeatAt: Monotonic?
   /// Name and value pairs of the worker's record.
   var record: () -> [String] = { [] }
@@ -44,29 +65,24 @@ package final class LeaseKeeper {
   var count: Int { held.count }
 
   /// Begins to keep a job's lease. `onEnd` is called at most once, when the job is no longer ours.
-  package func hold(id: String, token: String, leaseMilliseconds: Int, onEnd: @escaping (LeaseResult) -> Void)
-  {
-    let until = Monotonic.now().advanced(milliseconds: leaseMilliseconds)
-    held[id] = Held(token: token, leaseMilliseconds: leaseMilliseconds, until: until, onEnd: onEnd)
-  }
-
-  /// Whether the job is still ours: nobody said otherwise, and its lease has not run out unrenewed.
-  func holds(id: String, token: String) -> Bool {
-    guard let job = held[id], job.token == token else { return false }
-    return Monotonic.now() < job.until
+  package func hold(
+    id: String, token: String, leaseMilliseconds: Int, onEnd: @escaping (LeaseResult) -> Void
+  ) -> HeldLease {
+    let lease = HeldLease(id: id, token: token, milliseconds: leaseMilliseconds, onEnd: onEnd)
+    // One that was held before was lost meanwhile, which nobody has told yet.
+    held.updateValue(lease, forKey: id)?.isKept = false
+    return lease
   }
 
   /// The job ended by our doing.
-  package func drop(id: String, token: String) {
-    if held[id]?.token == token { held[id] = nil }
+  package func drop(_ lease: HeldLease) {
+    guard lease.isKept else { return }
+    lease.isKept = false
+    held[lease.id] = nil
   }
 
   /// The user cancelled the job.
-  func cancelled(id: String) {
-    guard let job = held[id] else { return }
-    held[id] = nil
-    job.onEnd(.cancelled)
-  }
+  func cancelled(id: String) { held.removeValue(forKey: id)?.end(.cancelled) }
 
   /// Beats until `stopped` fires.
   package func run(until stopped: Signal) async {
@@ -89,7 +105,7 @@ package final class LeaseKeeper {
     lastBeatAt = Monotonic.now()
     // Jobs that come while there is no connection belong to the list.
     try? await queue.redis.waitForConnection()
-    let all = held.map { (id: $0.key, token: $0.value.token, leaseMilliseconds: $0.value.leaseMilliseconds) }
+    let all = Array(held.values)
     let calls = max(1, (all.count + LeaseKeeper.batchMax - 1) / LeaseKeeper.batchMax)
     // All of them within a quarter of the time until the next heartbeat.
     let pause = min(LeaseKeeper.pauseMilliseconds, intervalMilliseconds / 4 / calls)
@@ -100,11 +116,11 @@ package final class LeaseKeeper {
       do throws(RedisError) {
         let answer = try await queue.renew(
           worker: worker, lifeMilliseconds: LeaseKeeper.lifeMilliseconds, record: call == 0 ? record() : [],
-          jobs: batch)
+          jobs: batch.map { ($0.id, $0.token, $0.leaseMilliseconds) })
         clock.observe(nowMilliseconds: answer.nowMilliseconds)
         for (id, result) in answer.ended { lost(id, result, among: batch) }
-        for job in batch where held[job.id]?.token == job.token {
-          held[job.id]?.until = sentAt.advanced(milliseconds: job.leaseMilliseconds)
+        for lease in batch where lease.isKept {
+          lease.until = sentAt.advanced(milliseconds: lease.leaseMilliseconds)
         }
       } catch {
         Log.shared.warning("heartbeat failed", ["error": LoggedError(error)])
@@ -114,13 +130,10 @@ package final class LeaseKeeper {
     return true
   }
 
-  private func lost(
-    _ id: String, _ result: LeaseResult,
-    among batch: [(id: String, token: String, leaseMilliseconds: Int)]
-  ) {
+  private func lost(_ id: String, _ result: LeaseResult, among batch: [HeldLease]) {
     // The job may have ended, and even been claimed anew, while the call was on its way.
-    guard let job = held[id], batch.contains(where: { $0.id == id && $0.token == job.token }) else { return }
+    guard let lease = batch.first(where: { $0.id == id }), lease.isKept else { return }
     held[id] = nil
-    job.onEnd(result)
+    lease.end(result)
   }
 }

@@ -1,6 +1,13 @@
 import Common
 import Foundation
 
+/// One task of a period. An object: attempts refer to it instead of copying some twenty fields each.
+final class LoadedTask: Sendable {
+  let config: TaskConfig
+
+  init(_ config: TaskConfig) { self.config = config }
+}
+
 /// A period as a worker needs it.
 @IO
 final class LoadedPeriod {
@@ -8,11 +15,14 @@ final class LoadedPeriod {
   let snapshot: PeriodSnapshot
   /// The seed from which its synthetic queries are built.
   let seed: UInt64
+  /// The snapshot's tasks, in its order.
+  let tasks: [LoadedTask]
   private let tasksByName: [String: Int]
 
   init(snapshot: PeriodSnapshot, seed: UInt64) {
     self.snapshot = snapshot
     self.seed = seed
+    tasks = snapshot.tasks.map { LoadedTask($0) }
     tasksByName = Dictionary(
       snapshot.tasks.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
   }
@@ -34,6 +44,9 @@ final class SnapshotCache {
   private(set) var current: LoadedPeriod?
 
   init(queue: JobQueue) { self.queue = queue }
+
+  /// The period, if it was read before.
+  func known(_ id: PeriodID) -> LoadedPeriod? { periods[id] }
 
   /// The period, from memory or from Redis; nil when Redis does not have it or it cannot be read.
   func period(_ id: PeriodID) async -> LoadedPeriod? {

@@ -6,7 +6,7 @@ import Foundation
 /// Nothing on the way of a token waits or allocates more than the bytes it keeps: events are scanned where
 /// libcurl put them.
 @IO
-final class AttemptRun: TransferHandler {
+final class AttemptRun: TransferHandler, Placed {
   /// What bounds an answer.
   struct Limits {
     /// Most bytes of a response.
@@ -17,16 +17,20 @@ final class AttemptRun: TransferHandler {
     var answerBytesMax = 2 << 20
   }
 
-  private let task: TaskConfig
-  private let parameters: QueryParameters
+  private let loaded: LoadedTask
+  /// The miner that is asked.
+  let hotkey: String
+  var place = 0
+  /// Of the request it keeps no more than the answer is measured by.
+  private let (steps, images): (Int, Int)
   private let limits: Limits
   /// Receives each piece of the user's reply and the tokens so far; nil for synthetics.
   private let relay: ((_ piece: [UInt8], _ tokens: Int) -> Void)?
   /// How the user gets the answer.
   private var form: ReplyForm?
 
-  /// Whoever waits for the end. Not a signal, which would take a kilobyte more of each open answer.
-  private var waiting: UnsafeContinuation<Void, Never>?
+  /// Called once, at the end.
+  private var whenEnded: (() -> Void)?
   private var transfer: Transfer?
   private var parser: SSEParser
   private var head: HTTPHead?
@@ -47,11 +51,12 @@ final class AttemptRun: TransferHandler {
   var onFirstContent: ((AttemptRun) -> Bool)?
 
   init(
-    task: TaskConfig, parameters: QueryParameters, limits: Limits, keepsAnswer: Bool,
+    task: LoadedTask, hotkey: String, parameters: QueryParameters, limits: Limits, keepsAnswer: Bool,
     form: ReplyForm? = nil, relay: (([UInt8], Int) -> Void)?
   ) {
-    self.task = task
-    self.parameters = parameters
+    loaded = task
+    self.hotkey = hotkey
+    (steps, images) = (parameters.steps, parameters.images.count)
     self.limits = limits
     self.keepsAnswer = keepsAnswer
     self.relay = relay
@@ -59,6 +64,9 @@ final class AttemptRun: TransferHandler {
     result.promptTokens = parameters.promptTokens
     parser = SSEParser(eventBytesMax: limits.eventBytesMax)
   }
+
+  /// What the miner is asked for.
+  var task: TaskConfig { loaded.config }
 
   /// Whether valid content came.
   var hasContent: Bool { firstContentAt != nil }
@@ -83,26 +91,23 @@ final class AttemptRun: TransferHandler {
     return elapsed / max(1, Double(result.units) / 4)
   }
 
-  /// Sends the request and waits for the end of the answer; ``result`` then tells of it.
+  /// Sends the request. `ended` is called once, when the answer is over; ``result`` then tells of it.
   /// - Parameter totalMilliseconds: the time left; at most the task's own total.
-  func run(_ request: HTTPRequest, client: HTTPClient, totalMilliseconds: Int) async {
-    let total = max(1, min(totalMilliseconds, task.timeouts.totalMilliseconds))
-    if total < task.timeouts.totalMilliseconds { shortenedMilliseconds = total }
+  func start(
+    _ request: HTTPRequest, client: HTTPClient, totalMilliseconds: Int, ended: @escaping () -> Void
+  ) {
+    let limits = loaded.config.timeouts
+    let total = max(1, min(totalMilliseconds, limits.totalMilliseconds))
+    if total < limits.totalMilliseconds { shortenedMilliseconds = total }
     let timeouts = HTTPTimeouts(
-      connectMilliseconds: min(total, task.timeouts.connectMilliseconds),
-      firstContentMilliseconds: min(total, task.timeouts.firstContentMilliseconds),
-      stallMilliseconds: task.timeouts.stallMilliseconds, totalMilliseconds: total)
-    let started = Monotonic.now()
-    startedAt = started
-    await withUnsafeContinuation { continuation in
-      waiting = continuation
-      transfer = client.start(
-        request, timeouts: timeouts, limits: HTTPLimits(responseBytesMax: limits.responseBytesMax),
-        handler: self)
-    }
-    transfer = nil
-    onFirstContent = nil
-    result.firstContentMilliseconds = firstContentAt.map { $0.milliseconds(since: started) }
+      connectMilliseconds: min(total, limits.connectMilliseconds),
+      firstContentMilliseconds: min(total, limits.firstContentMilliseconds),
+      stallMilliseconds: limits.stallMilliseconds, totalMilliseconds: total)
+    startedAt = Monotonic.now()
+    whenEnded = ended
+    transfer = client.start(
+      request, timeouts: timeouts, limits: HTTPLimits(responseBytesMax: self.limits.responseBytesMax),
+      handler: self)
   }
 
   /// Gives the attempt up and closes the miner's socket. `outcome` is what it ends with.
@@ -114,7 +119,7 @@ final class AttemptRun: TransferHandler {
     self.head = head
     result.status = head.status
     result.retryAfterSeconds = head.retryAfterSeconds
-    isStream = task.streams && head.status == 200 && !head.isJSON
+    isStream = loaded.config.streams && head.status == 200 && !head.isJSON
   }
 
   func transfer(_ transfer: Transfer, received bytes: UnsafeRawBufferPointer) {
@@ -122,7 +127,7 @@ final class AttemptRun: TransferHandler {
     if isStream {
       receiveEvents(bytes)
     } else if head?.status == 200 {
-      if !task.streams, firstContentAt == nil { beginContent() }
+      if !loaded.config.streams, firstContentAt == nil { beginContent() }
       body.append(contentsOf: bytes)
     } else if body.count < 4096 {
       body.append(contentsOf: bytes.prefix(4096))
@@ -226,8 +231,12 @@ final class AttemptRun: TransferHandler {
       }
     }
     result.outcome = verdict ?? .interrupted
-    waiting?.resume()
-    waiting = nil
+    result.firstContentMilliseconds = firstContentMilliseconds
+    self.transfer = nil
+    onFirstContent = nil
+    let ended = whenEnded
+    whenEnded = nil
+    ended?()
   }
 
   /// The response came to its regular end.
@@ -264,7 +273,7 @@ final class AttemptRun: TransferHandler {
   }
 
   private func finishBody() {
-    guard !task.streams else {
+    guard !loaded.config.streams else {
       // A stream was asked for and JSON came: an error that is told with status 200.
       let isRateLimit = body.withUnsafeBytes { InBandError.isRateLimit($0) }
       verdict = isRateLimit ? .rateLimited : .serverError
@@ -276,13 +285,13 @@ final class AttemptRun: TransferHandler {
       result.problem = "the answer is no JSON object"
       return
     }
-    switch task.kind {
+    switch loaded.config.kind {
     case .image:
-      result.units = parameters.steps
+      result.units = steps
       verdict = answer.hasImage ? .ok : .malformed
     case .embeddings:
       result.units = answer.embeddings
-      verdict = answer.embeddings == parameters.images.count ? .ok : .malformed
+      verdict = answer.embeddings == images ? .ok : .malformed
     case .text: verdict = .malformed
     }
     guard verdict == .ok else {

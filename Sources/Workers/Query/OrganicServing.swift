@@ -33,20 +33,40 @@ final class OrganicRace {
   let reply: ReplyWriter.Reply
   private var runs: [AttemptRun] = []
   private var winner: AttemptRun?
-  private var isLeft = false
-  /// The attempt that began beside the first one.
-  var second: Task<AttemptEnd?, Never>?
+  /// Attempts that have not ended.
+  private var underWay = 0
+  private var ends: [AttemptEnd] = []
+  private var waiting: UnsafeContinuation<[AttemptEnd], Never>?
+  /// Fires when a silent miner is to get company.
+  var hedge: LoopTimer?
 
   init(reply: ReplyWriter.Reply) { self.reply = reply }
 
   /// Whether another attempt makes sense: no content came, and none of them ended.
-  var isOpen: Bool { winner == nil && !isLeft }
+  var isOpen: Bool { winner == nil && ends.isEmpty }
 
-  /// An attempt takes part.
+  /// An attempt takes part; `end(_:)` is told of its end.
+  func begin() { underWay += 1 }
+
+  /// Whom an attempt asks.
   func enter(_ run: AttemptRun) { runs.append(run) }
 
   /// An attempt ended.
-  func leave() { isLeft = true }
+  func end(_ end: AttemptEnd) {
+    hedge?.cancel()
+    hedge = nil
+    underWay -= 1
+    ends.append(end)
+    guard underWay == 0 else { return }
+    waiting?.resume(returning: ends)
+    waiting = nil
+  }
+
+  /// Waits until all attempts ended; returns how.
+  func wait() async -> [AttemptEnd] {
+    guard underWay > 0 else { return ends }
+    return await withUnsafeContinuation { waiting = $0 }
+  }
 
   /// The first content of an attempt came. Returns whether it is the answer.
   func claim(_ run: AttemptRun) -> Bool {

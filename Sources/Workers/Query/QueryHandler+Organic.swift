@@ -18,31 +18,31 @@ extension QueryHandler {
 
   /// Serves a user's request: from the best miner, and from another one when a miner fails before its first
   /// content. After it, the text is never begun again.
-  func handleOrganic(_ grant: Grant) async {
-    switch await admit(grant) {
-    case .serve(let serving): await serve(grant, serving)
-    case .refuse(let status, let problem): await refuse(grant, status: status, problem)
+  func handleOrganic(_ job: QueryJob) async {
+    switch await admit(job) {
+    case .serve(let serving): await serve(job, serving)
+    case .refuse(let status, let problem): await refuse(job, status: status, problem)
     case .later:
       // Handed back at once it would be claimed again at once, by whoever has no period either.
       await EventLoop.shared.sleep(milliseconds: QueryHandler.noPeriodMilliseconds)
-      await release(grant)
+      await release(job.grant)
     }
   }
 
   @inline(never)
-  private func admit(_ grant: Grant) async -> Admission {
+  private func admit(_ job: QueryJob) async -> Admission {
     let now = parts.clock.nowMilliseconds
     guard let period = await parts.snapshots.currentPeriod(nowMilliseconds: now) else { return .later }
-    guard let index = period.taskIndex(grant.task), period.snapshot.tasks[index].weight > 0 else {
-      return .refuse(status: 404, problem: "the task \(grant.task) is not served in this period")
+    guard let index = period.taskIndex(job.grant.task), period.tasks[index].config.weight > 0 else {
+      return .refuse(status: 404, problem: "the task \(job.grant.task) is not served in this period")
     }
     do throws(OrganicRequest.Invalid) {
       let parameters = try OrganicRequest.parameters(
-        period.snapshot.tasks[index], payload: grant.payload, random: &random)
+        period.tasks[index].config, payload: job.grant.payload, random: &random)
       return .serve(
         OrganicServing(
           period: period, taskIndex: index, parameters: parameters,
-          reply: ReplyWriter.Reply(id: grant.id, token: grant.token)))
+          reply: ReplyWriter.Reply(id: job.grant.id, token: job.grant.token)))
     } catch {
       return .refuse(status: 400, problem: error.description)
     }
@@ -50,60 +50,51 @@ extension QueryHandler {
 
   /// Ends a job that no miner was asked for.
   @inline(never)
-  private func refuse(_ grant: Grant, status: Int, _ problem: String) async {
+  private func refuse(_ job: QueryJob, status: Int, _ problem: String) async {
     let ending = Ending(state: .failed, name: "error", status: status, problem: problem)
-    await settle(grant, ending, attempts: [], sample: nil, result: nil, uid: nil)
+    await settle(job, ending, attempts: [], sample: nil, result: nil, uid: nil)
   }
 
-  private func serve(_ grant: Grant, _ serving: OrganicServing) async {
+  private func serve(_ job: QueryJob, _ serving: OrganicServing) async {
     parts.routing.requested()
-    while let target = nextTarget(
-      grant, serving, isAllowed: { $0.attempts.isEmpty || parts.routing.mayRetry() })
-    {
-      note(grant, serving, await ask(grant, serving, target))
+    while let race = ask(job, serving) {
+      note(job, serving, await race.wait())
       guard let last = serving.last, last.mayBeTriedElsewhere else { break }
     }
-    await finish(grant, serving)
+    await finish(job, serving)
   }
 
-  /// Asks a miner, and a second one beside it when it is silent for long. Returns how the attempts ended.
-  private func ask(_ grant: Grant, _ serving: OrganicServing, _ target: Target) async -> [AttemptEnd] {
+  /// Asks a miner, and later a second one beside it should it be silent for long; nil when there is none to ask.
+  @inline(never)
+  private func ask(_ job: QueryJob, _ serving: OrganicServing) -> OrganicRace? {
+    let target = nextTarget(
+      job, serving, isAllowed: { $0.attempts.isEmpty || parts.routing.mayRetry() })
+    guard let target else { return nil }
     let race = OrganicRace(reply: serving.reply)
-    let timer = parts.routing.hedgeMilliseconds(target.task).map { milliseconds in
+    race.hedge = parts.routing.hedgeMilliseconds(target.task.config).map { milliseconds in
       EventLoop.shared.after(milliseconds: milliseconds) {
         guard race.isOpen,
-          let other = self.nextTarget(grant, serving, isAllowed: { _ in self.parts.routing.mayHedge() })
+          let other = self.nextTarget(job, serving, isAllowed: { _ in self.parts.routing.mayHedge() })
         else { return }
-        race.second = IO.task { @IO in
-          // The first one may have answered, or failed, before this began: nobody was asked.
-          guard race.isOpen else {
-            serving.tried.remove(other.record.hotkey)
-            return nil
-          }
-          return await self.attempt(grant, serving, other, race)
-        }
+        self.ask(job, serving, other, race)
       }
     }
-    let first = await attempt(grant, serving, target, race)
-    timer?.cancel()
-    guard let second = await race.second?.value else { return [first] }
-    return [first, second]
+    ask(job, serving, target, race)
+    return race
   }
 
-  private func attempt(
-    _ grant: Grant, _ serving: OrganicServing, _ target: Target, _ race: OrganicRace
-  ) async -> AttemptEnd {
-    let end = await attempt(
-      prepare(grant, target, serving.parameters, race: race), totalMilliseconds: millisecondsLeft(grant))
-    race.leave()
-    return end
+  private func ask(_ job: QueryJob, _ serving: OrganicServing, _ target: Target, _ race: OrganicRace) {
+    race.begin()
+    attempt(
+      prepare(job, target, serving.parameters, race: race), totalMilliseconds: millisecondsLeft(job)
+    ) { race.end($0) }
   }
 
   /// The miner to ask next; nil when there is none, or no time, or no leave.
   private func nextTarget(
-    _ grant: Grant, _ serving: OrganicServing, isAllowed: (OrganicServing) -> Bool
+    _ job: QueryJob, _ serving: OrganicServing, isAllowed: (OrganicServing) -> Bool
   ) -> Target? {
-    guard serving.tried.count < QueryHandler.attemptsMax, millisecondsLeft(grant) > 0 else { return nil }
+    guard serving.tried.count < QueryHandler.attemptsMax, millisecondsLeft(job) > 0 else { return nil }
     let choice = parts.routing.choose(serving.period, taskIndex: serving.taskIndex, tried: serving.tried)
     guard let choice, isAllowed(serving) else { return nil }
     serving.tried.insert(choice.hotkey)
@@ -112,40 +103,40 @@ extension QueryHandler {
 
   /// Notes what attempts came to.
   @inline(never)
-  private func note(_ grant: Grant, _ serving: OrganicServing, _ ends: [AttemptEnd]) {
+  private func note(_ job: QueryJob, _ serving: OrganicServing, _ ends: [AttemptEnd]) {
     for end in AttemptEnd.inOrder(ends) {
-      note(end.result, task: grant.task)
+      note(end.result)
       serving.last = end.result
       serving.uid = end.target.record.uid
-      serving.attempts.append(end.target.entry(grant, end.result, settles: false))
+      serving.attempts.append(end.target.entry(job.grant, end.result, settles: false))
       if let answer = end.result.answer {
-        serving.sample = parts.room.sample(end.target.task, request: end.body, answer: answer)
+        serving.sample = parts.room.sample(end.target.task.config, request: end.body, answer: answer)
       }
     }
   }
 
-  private func millisecondsLeft(_ grant: Grant) -> Int {
-    guard let deadline = grant.deadlineMilliseconds else { return .max }
+  private func millisecondsLeft(_ job: QueryJob) -> Int {
+    guard let deadline = job.grant.deadlineMilliseconds else { return .max }
     return deadline - parts.clock.nowMilliseconds
   }
 
   @inline(never)
-  private func finish(_ grant: Grant, _ serving: OrganicServing) async {
+  private func finish(_ job: QueryJob, _ serving: OrganicServing) async {
     let (reply, last) = (serving.reply, serving.last)
-    guard let ending = ending(grant, last, reply: reply) else { return await release(grant) }
+    guard let ending = ending(job, last, reply: reply) else { return await release(job.grant) }
     if ending.name == "error" || ending.name == "expired", let last, last.wasShown {
       let event = QueryHandler.errorEvent(ending.problem, ending.status)
       parts.writer.write(event, to: reply, tokens: last.contentChunks)
     }
     await parts.writer.end(reply)
     await settle(
-      grant, ending, attempts: serving.attempts, sample: ending.name == "done" ? serving.sample : nil,
+      job, ending, attempts: serving.attempts, sample: ending.name == "done" ? serving.sample : nil,
       result: last, uid: serving.uid, bytes: reply.writtenBytes)
   }
 
   /// How the job ended; nil when it should run again elsewhere.
-  private func ending(_ grant: Grant, _ last: AttemptResult?, reply: ReplyWriter.Reply) -> Ending? {
-    if last?.isPastDeadline ?? (millisecondsLeft(grant) <= 0) {
+  private func ending(_ job: QueryJob, _ last: AttemptResult?, reply: ReplyWriter.Reply) -> Ending? {
+    if last?.isPastDeadline ?? (millisecondsLeft(job) <= 0) {
       return Ending(state: .failed, name: "expired", status: 504, problem: "the deadline passed")
     }
     guard let last else {
@@ -182,7 +173,7 @@ extension QueryHandler {
 
   @inline(never)
   private func settle(
-    _ grant: Grant, _ ending: Ending, attempts: [SettledAttempt], sample: Sample?, result: AttemptResult?,
+    _ job: QueryJob, _ ending: Ending, attempts: [SettledAttempt], sample: Sample?, result: AttemptResult?,
     uid: Int?, bytes: Int = 0
   ) async {
     var last = [("end", ending.name), ("status", String(ending.status)), ("bytes", String(bytes))]
@@ -197,7 +188,7 @@ extension QueryHandler {
     }
     _ = await parts.settler.settle(
       Settlement(
-        id: grant.id, token: grant.token, state: ending.state, attempts: attempts, sample: sample,
+        id: job.grant.id, token: job.grant.token, state: ending.state, attempts: attempts, sample: sample,
         last: last))
   }
 }

@@ -1,6 +1,9 @@
 import Common
 
 /// Runs query jobs: builds the request, asks a miner, and settles the job with what came of it.
+///
+/// A planned query goes on where its answer ends (``handleSynthetic(_:)``); a user's request, which may be asked of
+/// several miners, has a task of its own (``handleOrganic(_:)``).
 @IO
 final class QueryHandler {
   /// What a handler works with.
@@ -16,7 +19,7 @@ final class QueryHandler {
     let clock: RedisClock
     let corpus: Corpus
     let shapes: QueryShapes?
-    let bearer: Redacted?
+    let headers: RequestBuilder.Headers
     let limits: AttemptRun.Limits
     let leases: (organic: Int, synthetic: Int)
   }
@@ -30,67 +33,40 @@ final class QueryHandler {
 
   let parts: Parts
   var random = SeededRandom(seed: .random(in: 0 ... .max))
-  /// Attempts under way, by the token of their job.
-  private var running: [String: [AttemptRun]] = [:]
+  private var jobs = PlaceList<QueryJob>()
   /// Set when the worker stops and its time to finish is over.
-  private var isAborting = false
+  private(set) var isAborting = false
   private(set) var figures = WorkerFigures()
+  /// Called when a job is settled, handed back or lost.
+  var onEnd: (Grant) -> Void = { _ in }
 
   init(parts: Parts) { self.parts = parts }
 
-  /// Runs a job to its end. Returns when it is settled, handed back or lost.
-  func handle(_ grant: Grant) async {
+  /// Runs a job to its end.
+  func handle(_ grant: Grant) {
+    let job = QueryJob(grant)
+    jobs.add(job)
     let isOrganic = grant.kind == .organic
-    let lease = isOrganic ? parts.leases.organic : parts.leases.synthetic
-    parts.keeper.hold(id: grant.id, token: grant.token, leaseMilliseconds: lease) { result in
-      self.leaseEnded(grant, result)
+    job.hold(
+      in: parts.keeper, leaseMilliseconds: isOrganic ? parts.leases.organic : parts.leases.synthetic)
+    guard isOrganic else { return handleSynthetic(job) }
+    IO.task { @IO in
+      await self.handleOrganic(job)
+      self.end(job)
     }
-    if isOrganic { await handleOrganic(grant) } else { await handleSynthetic(grant) }
-    running[grant.token] = nil
-    parts.keeper.drop(id: grant.id, token: grant.token)
   }
 
-  private func leaseEnded(_ grant: Grant, _ result: LeaseResult) {
-    stop(grant.token, as: result == .cancelled ? .cancelled : .interrupted)
-  }
-
-  private func stop(_ token: String, as outcome: Outcome) {
-    for run in running[token] ?? [] { run.cancel(as: outcome) }
+  /// A job is settled, handed back or lost.
+  func end(_ job: QueryJob) {
+    job.end(in: parts.keeper)
+    jobs.remove(job)
+    onEnd(job.grant)
   }
 
   /// Ends all attempts, so that jobs are handed back.
   func abort() {
     isAborting = true
-    for token in running.keys { stop(token, as: .interrupted) }
-  }
-
-  // MARK: synthetics
-
-  private func handleSynthetic(_ grant: Grant) async {
-    guard let job = SyntheticJob(id: grant.id), let period = await parts.snapshots.period(job.period),
-      let index = period.taskIndex(job.task), period.snapshot.miners.indices.contains(job.miner)
-    else {
-      Log.shared.error("planned query cannot be read", ["job": grant.id])
-      return await release(grant)
-    }
-    let target = Target(period: period, taskIndex: index, miner: job.miner)
-    let query = SyntheticQuery(corpus: parts.corpus, shapes: parts.shapes)
-    let parameters = query.parameters(target.task, id: grant.id, seed: period.seed)
-    let end = await attempt(prepare(grant, target, parameters, race: nil), totalMilliseconds: .max)
-    guard end.result.outcome.counter != .none else { return await release(grant) }
-    figures.ended(end.result, task: job.task)
-    _ = await parts.settler.settle(settlement(grant, end))
-  }
-
-  @inline(never)
-  private func settlement(_ grant: Grant, _ end: AttemptEnd) -> Settlement {
-    var settlement = Settlement(
-      id: grant.id, token: grant.token, state: end.result.outcome == .ok ? .done : .failed,
-      attempts: [end.target.entry(grant, end.result, settles: true)])
-    if let answer = end.result.answer {
-      settlement.sample = parts.room.sample(end.target.task, request: end.body, answer: answer)
-    }
-    return settlement
+    for job in jobs.elements { job.stop(as: .interrupted) }
   }
 
   /// Hands a job back, to run again a little later.
@@ -115,7 +91,7 @@ final class QueryHandler {
     let taskIndex: Int
     let miner: Int
 
-    @IO var task: TaskConfig { period.snapshot.tasks[taskIndex] }
+    @IO var task: LoadedTask { period.tasks[taskIndex] }
     @IO var record: MinerRecord { period.snapshot.miners[miner] }
 
     /// The ledger entry of an attempt.
@@ -123,9 +99,9 @@ final class QueryHandler {
       let isGood = result.outcome == .ok
       return SettledAttempt(
         entry: AttemptEntry(
-          job: grant.id, kind: grant.kind, period: period.snapshot.id, task: task.name,
+          job: grant.id, kind: grant.kind, period: period.snapshot.id, task: task.config.name,
           hotkey: record.hotkey, outcome: result.outcome, status: result.status,
-          workMilli: isGood ? Work.milli(of: task.kind, units: result.units) : 0,
+          workMilli: isGood ? Work.milli(of: task.config.kind, units: result.units) : 0,
           units: isGood ? result.units : 0, firstContentMilliseconds: result.firstContentMilliseconds,
           totalMilliseconds: result.totalMilliseconds, settles: settles),
         miner: miner)
@@ -151,29 +127,31 @@ final class QueryHandler {
   /// each of thousands of open answers.
   @inline(never)
   func prepare(
-    _ grant: Grant, _ target: Target, _ parameters: QueryParameters, race: OrganicRace?
+    _ job: QueryJob, _ target: Target, _ parameters: QueryParameters, race: OrganicRace?
   ) -> Prepared {
-    let body = RequestBuilder.body(target.task, parameters)
+    let body = RequestBuilder.body(target.task.config, parameters)
     let request = RequestBuilder.request(
-      target.task, address: target.record.address, body: body, bearer: parts.bearer)
-    return Prepared(target: target, run: begin(grant, target, parameters, race), request: request)
+      target.task.config, address: target.record.address, body: body, headers: parts.headers)
+    return Prepared(target: target, run: begin(job, target, parameters, race), request: request)
   }
 
-  /// Asks one miner. Returns what came of it.
-  func attempt(_ prepared: Prepared, totalMilliseconds: Int) async -> AttemptEnd {
-    if let run = prepared.run {
-      await run.run(prepared.request, client: parts.client, totalMilliseconds: totalMilliseconds)
-      parts.routing.ended(run, run.result)
+  /// Asks one miner. `ended` is called once with what came of it, also at once when nobody is to be asked.
+  func attempt(
+    _ prepared: Prepared, totalMilliseconds: Int, ended: @escaping (AttemptEnd) -> Void
+  ) {
+    guard let run = prepared.run else { return ended(AttemptEnd(prepared)) }
+    run.start(prepared.request, client: parts.client, totalMilliseconds: totalMilliseconds) {
+      self.parts.routing.ended(run)
+      ended(AttemptEnd(prepared))
     }
-    return AttemptEnd(prepared)
   }
 
   /// An attempt that can be cancelled from now on; nil while the worker stops, and when the lease was lost before
   /// anybody was asked.
   private func begin(
-    _ grant: Grant, _ target: Target, _ parameters: QueryParameters, _ race: OrganicRace?
+    _ job: QueryJob, _ target: Target, _ parameters: QueryParameters, _ race: OrganicRace?
   ) -> AttemptRun? {
-    guard !isAborting, parts.keeper.holds(id: grant.id, token: grant.token) else { return nil }
+    guard !isAborting, job.isOurs else { return nil }
     let relay: (([UInt8], Int) -> Void)? = race.map { race in
       // Not the race: it holds its attempts, and none of them would ever be freed.
       { [writer = parts.writer, reply = race.reply] piece, tokens in
@@ -181,24 +159,22 @@ final class QueryHandler {
       }
     }
     let form = race.map { _ in
-      ReplyForm(grant, target.task, parameters, nowMilliseconds: parts.clock.nowMilliseconds)
+      ReplyForm(job.grant, target.task.config, parameters, nowMilliseconds: parts.clock.nowMilliseconds)
     }
     let run = AttemptRun(
-      task: target.task, parameters: parameters, limits: parts.limits,
-      keepsAnswer: parts.room.hasRoom(target.task), form: form, relay: relay)
-    running[grant.token, default: []].append(run)
-    race?.reply.onRefusal = { result in
-      self.stop(grant.token, as: result == .cancelled ? .cancelled : .interrupted)
-    }
+      task: target.task, hotkey: target.record.hotkey, parameters: parameters, limits: parts.limits,
+      keepsAnswer: parts.room.hasRoom(target.task.config), form: form, relay: relay)
+    job.add(run)
+    race?.reply.onRefusal = { job.lost($0) }
     race?.enter(run)
     run.onFirstContent = { [routing = parts.routing] run in
       routing.answered(run)
       return race?.claim(run) ?? true
     }
-    parts.routing.began(run, task: target.task.name, hotkey: target.record.hotkey)
+    parts.routing.began(run)
     return run
   }
 
-  /// Notes an organic's end for the figures.
-  func note(_ result: AttemptResult, task: String) { figures.ended(result, task: task) }
+  /// Notes an attempt's end for the figures.
+  func note(_ result: AttemptResult) { figures.ended(result) }
 }

@@ -10,7 +10,7 @@ package final class Settler {
 
   private struct Waiting {
     let settlement: Settlement
-    let continuation: UnsafeContinuation<LeaseResult, Never>
+    let ended: (LeaseResult) -> Void
   }
 
   private let queue: JobQueue
@@ -20,12 +20,17 @@ package final class Settler {
 
   package init(queue: JobQueue) { self.queue = queue }
 
-  /// Ends a job and waits until Redis took it. `lost` when the job is no longer ours, also when Redis could
-  /// not be reached for so long that its lease ran out.
-  package func settle(_ settlement: Settlement) async -> LeaseResult {
+  /// Ends a job. `ended` is called once Redis took it, with `lost` when the job is no longer ours, also when Redis
+  /// could not be reached for so long that its lease ran out.
+  package func settle(_ settlement: Settlement, ended: @escaping (LeaseResult) -> Void) {
+    waiting.append(Waiting(settlement: settlement, ended: ended))
+    queueFlush()
+  }
+
+  /// The same, for whoever waits.
+  func settle(_ settlement: Settlement) async -> LeaseResult {
     await withUnsafeContinuation { continuation in
-      waiting.append(Waiting(settlement: settlement, continuation: continuation))
-      queueFlush()
+      settle(settlement) { continuation.resume(returning: $0) }
     }
   }
 
@@ -50,7 +55,7 @@ package final class Settler {
   private func send(_ batch: [Waiting]) async {
     do throws(RedisError) {
       let results = try await queue.settle(batch.map(\.settlement))
-      for (item, result) in zip(batch, results) { item.continuation.resume(returning: result) }
+      for (item, result) in zip(batch, results) { item.ended(result) }
     } catch {
       if error.code == .server, batch.count > 1 {
         // One of them is bad: alone, it cannot hold the others up.
@@ -58,7 +63,7 @@ package final class Settler {
         return
       }
       Log.shared.warning("jobs cannot be settled", ["jobs": batch.count, "error": LoggedError(error)])
-      for item in batch { item.continuation.resume(returning: .lost) }
+      for item in batch { item.ended(.lost) }
     }
   }
 }

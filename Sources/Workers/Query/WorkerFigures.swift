@@ -10,7 +10,7 @@ struct WorkerFigures: Equatable {
   private(set) var tokens = 0
 
   /// An attempt ended.
-  mutating func ended(_ result: AttemptResult, task: String) {
+  mutating func ended(_ result: AttemptResult) {
     outcomes[result.outcome, default: 0] += 1
     tokens += result.contentChunks
     if result.outcome == .ok { units += result.units }

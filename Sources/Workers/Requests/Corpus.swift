@@ -78,10 +78,19 @@ struct Corpus: Sendable {
     let subject = subjects[random.below(subjects.count)]
     let light = lights[random.below(lights.count)]
     let style = styles[random.below(styles.count)]
-    let letters = (0..<4).map { _ in UInt8(97 + random.below(26)) }
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(subject.utf8.count + light.utf8.count + style.utf8.count + 20)
-    for part in [subject, " ", light, ", ", style, ", signed "] { bytes += part.utf8 }
-    return String(decoding: bytes + letters, as: UTF8.self)
+    let letters = (random.below(26), random.below(26), random.below(26), random.below(26))
+    let parts = [subject, " ", light, ", ", style, ", signed "]
+    return String(unsafeUninitializedCapacity: parts.reduce(4) { $0 + $1.utf8.count }) { bytes in
+      var at = 0
+      for part in parts {
+        var part = part
+        part.withUTF8 { at = bytes[at...].update(fromContentsOf: $0) }
+      }
+      for letter in [letters.0, letters.1, letters.2, letters.3] {
+        bytes[at] = UInt8(97 + letter)
+        at += 1
+      }
+      return at
+    }
   }
 }

@@ -32,7 +32,8 @@ package enum RequestBuilder {
       json.member("model", task.model)
     }
     json.endObject()
-    return json.bytes
+    // Kept while the answer comes: without the room to grow.
+    return json.bytes.withUnsafeBufferPointer { [UInt8]($0) }
   }
 
   /// Log probabilities and a seed are always asked for: a checking server needs them, and nobody can tell
@@ -71,16 +72,30 @@ package enum RequestBuilder {
     json.member("model", task.model)
   }
 
-  /// The whole request to one miner.
-  static func request(
-    _ task: TaskConfig, address: String, body: [UInt8], bearer: Redacted?
-  ) -> HTTPRequest {
-    var headers = [(name: "Content-Type", value: "application/json"), (name: "Accept", value: accept(task))]
-    if let bearer { headers.append((name: "Authorization", value: "Bearer " + bearer.reveal())) }
-    return HTTPRequest(method: .post, url: address + task.path, headers: headers, body: body)
+  /// The headers of all requests of a worker, by what they accept.
+  struct Headers {
+    fileprivate let stream: HTTPHeaders
+    fileprivate let plain: HTTPHeaders
+
+    /// - Parameter bearer: what the worker authorizes itself with, if anything.
+    init(bearer: Redacted?) {
+      stream = Headers.make(accept: "text/event-stream", bearer)
+      plain = Headers.make(accept: "application/json", bearer)
+    }
+
+    private static func make(accept: String, _ bearer: Redacted?) -> HTTPHeaders {
+      var fields = [(name: "Content-Type", value: "application/json"), (name: "Accept", value: accept)]
+      if let bearer { fields.append((name: "Authorization", value: "Bearer " + bearer.reveal())) }
+      return HTTPHeaders(fields)
+    }
   }
 
-  private static func accept(_ task: TaskConfig) -> String {
-    task.streams ? "text/event-stream" : "application/json"
+  /// The whole request to one miner.
+  static func request(
+    _ task: TaskConfig, address: String, body: [UInt8], headers: Headers
+  ) -> HTTPRequest {
+    HTTPRequest(
+      method: .post, url: address + task.path, headers: task.streams ? headers.stream : headers.plain,
+      body: body)
   }
 }

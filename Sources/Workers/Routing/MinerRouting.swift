@@ -17,18 +17,12 @@ final class MinerRouting {
   /// An answer flows for so long before its pace says anything, ms.
   static let flowMilliseconds = 1_000
 
-  private struct UnderWay {
-    let task: String
-    let hotkey: String
-    let run: AttemptRun
-  }
-
   private let queue: JobQueue
   private let worker: String
   private let snapshots: SnapshotCache
   private(set) var router: Router
   private var random = SeededRandom(seed: .random(in: 0 ... .max))
-  private var underWay: [ObjectIdentifier: UnderWay] = [:]
+  private var underWay = PlaceList<AttemptRun>()
   private var verdictsKnown: [String: String] = [:]
   private var volumes: (used: [String: [Int: Int]], gone: Set<Int>) = ([:], [])
   private var volumesPeriod: PeriodID?
@@ -92,42 +86,41 @@ final class MinerRouting {
   // MARK: evidence
 
   /// An attempt begins.
-  func began(_ run: AttemptRun, task: String, hotkey: String) {
+  func began(_ run: AttemptRun) {
     lastAttemptAt = Monotonic.now()
-    underWay[ObjectIdentifier(run)] = UnderWay(task: task, hotkey: hotkey, run: run)
-    router.began(task: task, hotkey: hotkey)
+    underWay.add(run)
+    router.began(task: run.task.name, hotkey: run.hotkey)
   }
 
   /// An attempt's first content came.
   func answered(_ run: AttemptRun) {
-    guard let known = underWay[ObjectIdentifier(run)], let first = run.firstContentMilliseconds else {
-      return
-    }
+    guard let first = run.firstContentMilliseconds else { return }
     router.answered(
-      task: known.task, hotkey: known.hotkey, firstContentMilliseconds: first, now: Monotonic.now())
+      task: run.task.name, hotkey: run.hotkey, firstContentMilliseconds: first, now: Monotonic.now())
   }
 
   /// An attempt ended.
-  func ended(_ run: AttemptRun, _ result: AttemptResult) {
-    guard let known = underWay.removeValue(forKey: ObjectIdentifier(run)) else { return }
+  func ended(_ run: AttemptRun) {
+    guard underWay.remove(run) else { return }
+    let now = Monotonic.now()
     let end = Router.End(
-      outcome: result.outcome, firstContentMilliseconds: result.firstContentMilliseconds,
-      paceMilliseconds: run.paceMilliseconds(at: Monotonic.now()),
-      retryAfterSeconds: result.retryAfterSeconds)
-    router.ended(task: known.task, hotkey: known.hotkey, end, now: Monotonic.now())
+      outcome: run.result.outcome, firstContentMilliseconds: run.result.firstContentMilliseconds,
+      paceMilliseconds: run.paceMilliseconds(at: now), retryAfterSeconds: run.result.retryAfterSeconds)
+    router.ended(task: run.task.name, hotkey: run.hotkey, end, now: now)
   }
 
   /// What attempts under way show: a miner that is silent, or slow, is known before its timeout.
   private func observe(at now: Monotonic) {
-    for known in underWay.values {
-      if let flowing = known.run.flowingMilliseconds(at: now) {
-        guard flowing >= MinerRouting.flowMilliseconds, let pace = known.run.paceMilliseconds(at: now) else {
+    for run in underWay.elements {
+      let (task, hotkey) = (run.task.name, run.hotkey)
+      if let flowing = run.flowingMilliseconds(at: now) {
+        guard flowing >= MinerRouting.flowMilliseconds, let pace = run.paceMilliseconds(at: now) else {
           continue
         }
-        router.flows(task: known.task, hotkey: known.hotkey, paceMilliseconds: pace, now: now)
+        router.flows(task: task, hotkey: hotkey, paceMilliseconds: pace, now: now)
       } else {
-        let waiting = known.run.waitingMilliseconds(at: now)
-        router.waits(task: known.task, hotkey: known.hotkey, milliseconds: waiting, now: now)
+        let waiting = run.waitingMilliseconds(at: now)
+        router.waits(task: task, hotkey: hotkey, milliseconds: waiting, now: now)
       }
     }
   }
@@ -145,7 +138,7 @@ final class MinerRouting {
 
   /// Whether something may have changed since the last exchange.
   private func isDue(at now: Monotonic) -> Bool {
-    guard let lastExchangeAt, underWay.isEmpty else { return true }
+    guard let lastExchangeAt, underWay.elements.isEmpty else { return true }
     let isIdle =
       lastAttemptAt.map { now.milliseconds(since: $0) >= MinerRouting.idleMilliseconds } ?? true
     return !isIdle || now.milliseconds(since: lastExchangeAt) >= MinerRouting.idleIntervalMilliseconds

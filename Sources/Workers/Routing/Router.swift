@@ -52,6 +52,20 @@ package struct Router: Sendable {
   struct TaskView: Sendable {
     var miners: [String: MinerHealth] = [:]
     var times = FirstContentTimes()
+
+    mutating func change(_ hotkey: String, _ tuning: RouterTuning, _ body: (inout MinerHealth) -> Void) {
+      if miners.count >= tuning.minersMax, miners[hotkey] == nil {
+        miners = miners.filter { $0.value.load > 0 }
+      }
+      body(&miners[hotkey, default: MinerHealth(tuning)])
+    }
+
+    mutating func answered(
+      _ hotkey: String, milliseconds: Double, at now: Monotonic, _ tuning: RouterTuning
+    ) {
+      times.add(milliseconds: milliseconds)
+      change(hotkey, tuning) { $0.sawFirst(milliseconds, isOver: true, at: now, tuning) }
+    }
   }
 
   package init(_ tuning: RouterTuning = RouterTuning()) {
@@ -191,8 +205,7 @@ package struct Router: Sendable {
   package mutating func answered(task: String, hotkey: String, firstContentMilliseconds: Int, now: Monotonic)
   {
     let (tuning, first) = (tuning, Double(firstContentMilliseconds))
-    tasks[task, default: TaskView()].times.add(milliseconds: first)
-    change(task, hotkey) { $0.sawFirst(first, isOver: true, at: now, tuning) }
+    tasks[task, default: TaskView()].answered(hotkey, milliseconds: first, at: now, tuning)
   }
 
   /// A request to the miner ended.
@@ -218,13 +231,6 @@ package struct Router: Sendable {
   }
 
   private mutating func change(_ task: String, _ hotkey: String, _ body: (inout MinerHealth) -> Void) {
-    var view = tasks[task] ?? TaskView()
-    // Taken out, so that the dictionaries are changed in place.
-    tasks[task] = nil
-    if view.miners.count >= tuning.minersMax, view.miners[hotkey] == nil {
-      view.miners = view.miners.filter { $0.value.load > 0 }
-    }
-    body(&view.miners[hotkey, default: MinerHealth(tuning)])
-    tasks[task] = view
+    tasks[task, default: TaskView()].change(hotkey, tuning, body)
   }
 }

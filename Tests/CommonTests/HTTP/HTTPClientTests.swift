@@ -10,7 +10,8 @@ struct HTTPClientTests {
   @IO func plainRequest() async throws {
     let server = LoopbackServer { connection in
       guard let request = connection.readRequest() else { return }
-      connection.respond(headers: "Content-Type: text/plain\r\nRetry-After: 7\r\n", body: request)
+      connection.respond(
+        "503 Busy", headers: "Content-Type: text/plain\r\nRetry-After: 7\r\n", body: request)
     }
     let client = HTTPClient()
     defer { client.close() }
@@ -23,7 +24,7 @@ struct HTTPClientTests {
         == "POST /chat?a=b HTTP/1.1\r\nHost: 127.0.0.1:\(server.port)\r\nZeta: 1\r\nAlpha:\r\n"
         + "Content-Type: application/json\r\nContent-Length: 4\r\n\r\n{é}")
     #expect(
-      response.head == HTTPHead(status: 200, retryAfterSeconds: 7, contentType: "text/plain"))
+      response.head == HTTPHead(status: 503, retryAfterSeconds: 7, contentType: "text/plain"))
     #expect(response.summary.bodyBytes == response.body.count && !response.summary.reusedConnection)
     #expect(response.summary.firstByteMicroseconds > 0)
     #expect(response.summary.totalMicroseconds >= response.summary.firstByteMicroseconds)

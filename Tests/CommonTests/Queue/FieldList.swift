@@ -15,6 +15,6 @@ struct FieldList: FieldSink {
   static func attempt(_ entry: AttemptEntry, miner: Int) -> [String] {
     var list = FieldList()
     LedgerCodec.write(entry, miner: miner, to: &list)
-    return list.items
+    return zip(LedgerCodec.attemptFields, list.items).flatMap { [$0, $1] }
   }
 }

@@ -54,6 +54,20 @@ struct QueueTests {
     }
   }
 
+  @Test("a damaged record keeps nobody else's job from being claimed, at once and when the claim is repeated")
+  @IO func damagedClaim() async throws {
+    try await TestRedis.withQueue { queue in
+      for id in ["a", "b", "c"] { #expect(try await submit(queue, id) == .created) }
+      _ = try await queue.redis.send("HDEL", queue.keys.job("b"), "task", "deadline", "stream")
+      _ = try await queue.redis.send("UNLINK", queue.keys.payload("b"))
+      let claimed = try await claim(queue).grants
+      #expect(claimed.map(\.id) == ["a", "b", "c"])
+      #expect(claimed.map(\.task) == ["chat", "", "chat"])
+      #expect(claimed.map(\.payload.isEmpty) == [false, true, false])
+      #expect(try await claim(queue).grants == claimed)
+    }
+  }
+
   @Test("a lease that ran out is taken back without burning an attempt, and the old token is worthless")
   @IO func recovery() async throws {
     try await TestRedis.withQueue(clock: .testKey) { queue in

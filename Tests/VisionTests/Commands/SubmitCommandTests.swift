@@ -19,9 +19,9 @@ struct SubmitCommandTests {
     let asked = try JSON(parsing: Data(grant.payload))
     #expect(asked["messages"]?[0]?["content"]?.text == "Say hello")
     #expect(try await at.queue.append(grant.id, grant.token, Self.pieces) == [:])
-    var settlement = at.bench.end(grant)
-    settlement.state = state
-    settlement.last = last
+    let end = at.bench.end(grant)
+    let settlement = Settlement(
+      id: end.id, token: end.token, state: state, attempts: end.attempts, last: last)
     #expect(try await at.queue.settle([settlement]) == [.ok])
   }
 

@@ -77,7 +77,7 @@ struct RecordsBench {
       configDigest: "0123456789abcdef")
   }
 
-  /// The names and values of an entry.
+  /// The values of an entry.
   private struct Fields: FieldSink {
     var items: [String] = []
     mutating func add(_ text: String) { items.append(text) }
@@ -106,7 +106,7 @@ struct RecordsBench {
             totalMilliseconds: 4000 + 500 * miner, settles: true)
           var sink = Fields()
           LedgerCodec.write(attempt, miner: miner, to: &sink)
-          let fields = sink.items
+          let fields = zip(LedgerCodec.attemptFields, sink.items).flatMap { [$0, $1] }
           try await add("attempt", fields)
           let score = String(1 - 0.2 * Double(miner))
           if isGood {

@@ -6,6 +6,16 @@ import Testing
 
 @Suite("Claiming", .timeLimit(.minutes(1)))
 struct ClaimerTests {
+  @Test("a worker's marker for itself does not stay when it is killed before it takes it")
+  @IO func ownMarker() async throws {
+    try await TestRedis.withQueue { queue in
+      let listener = MarkerListener(redis: queue.redis, keys: queue.keys, worker: "w")
+      await listener.ensure([.wakeDue], through: queue.redis)
+      let life = try #require(await queue.redis.send("TTL", queue.keys.wakeWorker("w")).int)
+      #expect(life > 0 && life <= 60)
+    }
+  }
+
   @Test("a worker without room is no worker that hangs: it looks, claims nothing, and claims when a job ends")
   @IO func full() async throws {
     try await TestRedis.withQueue { queue in

@@ -24,14 +24,15 @@ struct LostLeaseTests {
       let (handler, keeper) = LostLeaseTests.handler(bench.queue, client, leaseMilliseconds: lease)
       let job = SyntheticJob(period: bench.period.id, task: OrganicBench.chat, miner: 0, number: 0)
       let grant = Grant(
-        id: job.description, token: "t", kind: .synthetic, task: job.task, attempt: 1,
+        id: job.description, token: "t", kind: .synthetic, planned: job, task: job.task, attempt: 1,
         deadlineMilliseconds: nil, streams: false, payload: [])
-      let run = IO.task { @IO in await handler.handle(grant) }
+      let ended = Signal()
+      handler.onEnd = { _ in ended.fire() }
       // It is held from here on, while the period is read.
-      while keeper.count == 0 { await Task.yield() }
+      handler.handle(grant)
       #expect(bench.miners[0].bodies.isEmpty)
       if ending == .isLost { keeper.cancelled(id: grant.id) }
-      await run.value
+      await ended.wait()
       let asked = ending == .none ? 1 : 0
       #expect(bench.miners[0].bodies.count == asked)
       #expect(handler.figures.attempts == asked)
@@ -50,7 +51,8 @@ struct LostLeaseTests {
         writer: ReplyWriter(queue: queue, worker: "w", replyBytesMax: 1 << 20),
         room: CheckRoom(queue: queue, bytesMax: 1 << 20),
         routing: MinerRouting(queue: queue, worker: "w", snapshots: snapshots), clock: clock,
-        corpus: .builtIn, shapes: nil, bearer: nil, limits: .init(), leases: (6_000, leaseMilliseconds)))
+        corpus: .builtIn, shapes: nil, headers: .init(bearer: nil), limits: .init(),
+        leases: (6_000, leaseMilliseconds)))
     return (handler, keeper)
   }
 }

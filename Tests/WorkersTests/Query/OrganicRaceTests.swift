@@ -9,8 +9,8 @@ import Testing
 struct OrganicRaceTests {
   private func run() throws -> AttemptRun {
     AttemptRun(
-      task: try .make(name: "chat"), parameters: QueryParameters(), limits: .init(), keepsAnswer: false,
-      relay: nil)
+      task: LoadedTask(try .make(name: "chat")), hotkey: "5Miner", parameters: QueryParameters(),
+      limits: .init(), keepsAnswer: false, relay: nil)
   }
 
   @Test("the first content is the answer, also for those that enter later")
@@ -25,11 +25,23 @@ struct OrganicRaceTests {
     #expect(!race.claim(late))
   }
 
-  @Test("once one of them ended, no other begins")
-  func closes() throws {
+  @Test("once one of them ended, no other begins; when all did, whoever waits knows how")
+  func closes() async throws {
     let race = OrganicRace(reply: .init(id: "a", token: "t"))
-    race.enter(try run())
-    race.leave()
+    race.begin()
+    race.begin()
+    race.end(try end(.serverError))
     #expect(!race.isOpen)
+    let waiting = IO.task { @IO in await race.wait().map(\.result.outcome) }
+    race.end(try end(.ok))
+    #expect(await waiting.value == [.serverError, .ok])
+    #expect(await race.wait().count == 2, "also for those that come later")
+  }
+
+  private func end(_ outcome: Outcome) throws -> AttemptEnd {
+    let period = LoadedPeriod(snapshot: try .make(startMilliseconds: 0, counts: [[1]]), seed: 1)
+    return AttemptEnd(
+      target: .init(period: period, taskIndex: 0, miner: 0), result: AttemptResult(outcome: outcome), body: []
+    )
   }
 }

@@ -49,11 +49,14 @@ struct OutcomeTests {
         streams: true, payload: [])
       let form = relay.map { _ in ReplyForm(grant, task, parameters, nowMilliseconds: 0) }
       let run = AttemptRun(
-        task: task, parameters: parameters, limits: .init(), keepsAnswer: true, form: form, relay: relay)
+        task: LoadedTask(task), hotkey: "5Miner", parameters: parameters, limits: .init(), keepsAnswer: true,
+        form: form, relay: relay)
       run.onFirstContent = { _ in isWanted }
       let body = RequestBuilder.body(task, parameters)
-      let request = RequestBuilder.request(task, address: address, body: body, bearer: nil)
-      await run.run(request, client: client, totalMilliseconds: 20_000)
+      let request = RequestBuilder.request(task, address: address, body: body, headers: .init(bearer: nil))
+      await withUnsafeContinuation { continuation in
+        run.start(request, client: client, totalMilliseconds: 20_000) { continuation.resume() }
+      }
       return run.result
     }
   }

@@ -10,8 +10,9 @@
 --      8 jobs of 4 that organics leave to synthetics (0…100)  9 series of 2, '' by default: each of a worker's
 --      connections that claim counts its own requests
 -- RETURNS {now ms, when the next synthetic is due (ms; -1 for none, and while they are paused), whether
---   organics still wait (1 | 0), id, token, kind, task, attempt, deadline ms or '', stream flag or '',
---   payload or '', …}
+--   organics still wait (1 | 0), how many of the jobs are organics, for each of these: id, token, attempt, task,
+--   deadline ms or '', stream flag or '', payload or '', … then for each synthetic, whose id tells the rest: id,
+--   token, attempt, …}
 local worker, request, nonce = take(), take(), take()
 local organic_max, synthetic_max = math.min(take_int(), 100), math.min(take_int(), 100)
 local organic_lease, synthetic_lease = take_int(), take_int()
@@ -20,13 +21,20 @@ local series = take()
 local request_field, granted_field = 'request' .. series, 'granted' .. series
 local now = now_ms()
 local worker_hash = worker_key(worker)
-local reply = {now, -1, 0}
+local reply = {now, -1, 0, 0}
 
-local function add_grant(id, token, kind, task, attempt, deadline, stream, payload)
+local function add_grant(id, token, attempt)
   local size = #reply
-  reply[size + 1], reply[size + 2], reply[size + 3], reply[size + 4] = id, token, kind, task
-  reply[size + 5], reply[size + 6], reply[size + 7] = attempt, deadline or '', stream or ''
-  reply[size + 8] = payload or ''
+  reply[size + 1], reply[size + 2], reply[size + 3] = id, token, attempt or 0
+end
+
+-- Organics come before all synthetics.
+local function add_organic(id, token, attempt, task, deadline, stream)
+  add_grant(id, token, attempt)
+  local size = #reply
+  reply[size + 1], reply[size + 2], reply[size + 3] = task or '', deadline or '', stream or ''
+  reply[size + 4] = try('GET', payload_key(id)) or ''
+  reply[4] = reply[4] + 1
 end
 
 local function next_due()
@@ -41,10 +49,13 @@ if known[1] == request then
   for id in string.gmatch(known[2] or '', '%S+') do
     local job = redis.call('HMGET', job_key(id), 'state', 'token', 'kind', 'task', 'attempt', 'deadline', 'stream')
     if job[1] == 'running' and job[2] and string.sub(job[2], 1, #nonce) == nonce then
-      local payload = job[3] == 'organic' and redis.call('GET', payload_key(id))
       local lease = job[3] == 'organic' and organic_lease or synthetic_lease
       redis.call('ZADD', lease_key, 'GT', now + lease, id)
-      add_grant(id, job[2], job[3], job[4], job[5], job[6], job[7], payload)
+      if job[3] == 'organic' then
+        add_organic(id, job[2], job[5], job[4], job[6], job[7])
+      else
+        add_grant(id, job[2], job[5])
+      end
     end
   end
   reply[2] = next_due()
@@ -86,7 +97,7 @@ local function claim_organics()
       local token = grant(id, ends)
       redis.call('HSET', hash, 'state', 'running', 'token', token, 'worker', worker,
         'attempt', tostring(attempt))
-      add_grant(id, token, 'organic', job[2], attempt, job[3], job[4], try('GET', payload_key(id)))
+      add_organic(id, token, attempt, job[2], job[3], job[4])
     end
   end
   take_first(organic_key, ids)
@@ -147,7 +158,7 @@ local function claim_synthetics()
         end
         redis.call('HSET', hash, 'v', '1', 'kind', 'synthetic', 'state', 'running', 'task', task, 'token', token,
           'worker', worker)
-        add_grant(id, token, 'synthetic', task, attempt)
+        add_grant(id, token, attempt)
         spent = spent + 1
       end
     else

@@ -6,11 +6,11 @@
 --   An organic's reply always gets a terminal entry.
 -- KEYS lease, ledger, counts, checks, wake:check, usage
 -- ARGS 1 count of jobs (1…50), then for each job:
---      id, token, new state (done | failed | interrupted), attempts, for each attempt a list
---      (count, field, value, … in the ledger's order; of these period, task, miner and work are read here),
---      a list for the sample (0, or: check id, task, hotkey, most waiting checks of the task, most bytes of
+--      id, token, new state (done | failed | interrupted), attempts, for each attempt a list of the values of
+--      its ledger entry (13, then job, kind, period, task, miner, hotkey, outcome, status, work, units, first_ms,
+--      total_ms, settles), a list for the sample (0, or: check id, task, hotkey, most waiting checks of the task, most bytes of
 --      all answers, answer bytes) and a list for the reply's last entry (0, or field, value, …)
--- RETURNS one of 'ok', 'lost', 'cancelled' for each job
+-- RETURNS place (from 1) and 'lost' or 'cancelled', … for each job that was not just ended
 local call, now, results = redis.call, now_ms(), {}
 -- What many jobs pass on is text: Redis writes each number that it gets from Lua as a float.
 local now_text, tombstone_text = string.format('%.0f', now), tostring(TOMBSTONE_SECONDS)
@@ -26,20 +26,26 @@ local function take_range()
   return range
 end
 
--- An attempt's list has its fields in the order of the ledger.
-local PERIOD, TASK, MINER, WORK = 5, 7, 9, 17
+-- Where an attempt's values begin, and what each of them is.
+local VALUES = 13
+local PERIOD, TASK, MINER, OUTCOME, WORK, UNITS = 2, 3, 4, 6, 8, 9
 local function take_attempt()
   local range = take_range()
-  local first = range[1]
-  if ARGV[first + PERIOD - 1] ~= 'period' or ARGV[first + TASK - 1] ~= 'task'
-    or ARGV[first + MINER - 1] ~= 'miner' or ARGV[first + WORK - 1] ~= 'work' then
-    error('an attempt has other fields than the ledger')
-  end
-  return range
+  if range[2] - range[1] + 1 ~= VALUES then error('an attempt has other values than the ledger') end
+  return range[1]
 end
 
-local function write_attempt(...)
-  call('XADD', ledger_key, '*', 'v', '1', 'type', 'attempt', ...)
+-- The fields and values of an attempt's ledger entry.
+local function attempt_fields(first)
+  local job, kind, period, task, miner, hotkey, outcome, status, work, units, first_ms, total_ms, settles =
+    unpack(ARGV, first, first + VALUES - 1)
+  return 'job', job, 'kind', kind, 'period', period, 'task', task, 'miner', miner, 'hotkey', hotkey,
+    'outcome', outcome, 'status', status, 'work', work, 'units', units, 'first_ms', first_ms,
+    'total_ms', total_ms, 'settles', settles
+end
+
+local function write_attempt(first)
+  call('XADD', ledger_key, '*', 'v', '1', 'type', 'attempt', attempt_fields(first))
   attempts_written = attempts_written + 1
 end
 
@@ -69,7 +75,7 @@ local function add_sample(first, attempt)
   call('HINCRBY', checks_key, 'bytes', #answer)
   call('HINCRBY', checks_key, 'waiting:' .. task, 1)
   call('HSET', job_key(id), 'v', 1, 'kind', 'check', 'state', 'waiting', 'task', task, 'hotkey', hotkey,
-    'created', now, 'size', #answer, 'fields', cmsgpack.pack({unpack(ARGV, attempt[1], attempt[2])}))
+    'created', now, 'size', #answer, 'fields', cmsgpack.pack({attempt_fields(attempt)}))
   call('ZADD', lane, now, id)
   call('ZADD', wake_check_key, 0, 'check')
 end
@@ -111,26 +117,14 @@ local function end_organic(id, hash, state, last, job)
   add_usage(job[4], job[5], prompt_tokens, completion_tokens)
 end
 
--- The last attempt of a job that was cancelled says nothing about the miner, also when it was complete.
-local function neutral(range)
-  local fields = {unpack(ARGV, range[1], range[2])}
-  for index = 1, #fields, 2 do
-    local name = fields[index]
-    if name == 'outcome' then fields[index + 1] = 'cancelled' end
-    if name == 'work' or name == 'units' then fields[index + 1] = 0 end
-  end
-  return unpack(fields)
-end
-
 local function end_cancelled(hash, attempts, last, job)
   call('HDEL', hash, 'token')
-  for index, range in ipairs(attempts) do
-    if index < #attempts then
-      write_attempt(unpack(ARGV, range[1], range[2]))
-    else
-      write_attempt(neutral(range))
-    end
+  -- The last attempt of a job that was cancelled says nothing about the miner, also when it was complete.
+  local last_one = attempts[#attempts]
+  if last_one then
+    ARGV[last_one + OUTCOME], ARGV[last_one + WORK], ARGV[last_one + UNITS] = 'cancelled', '0', '0'
   end
+  for _, first in ipairs(attempts) do write_attempt(first) end
   if job[3] ~= 'organic' then return end
   local entry = named(last)
   local prompt_tokens, completion_tokens = count(entry.prompt_tokens), count(entry.completion_tokens)
@@ -149,9 +143,9 @@ local function settle_one(id, token, state, attempts, sample, last)
   end
   local period = parse_synthetic(id)
   if job[1] ~= 'running' or (job[3] ~= 'organic' and not period) then return 'lost' end
-  for _, range in ipairs(attempts) do
-    write_attempt(unpack(ARGV, range[1], range[2]))
-    add_volume(range[1])
+  for _, first in ipairs(attempts) do
+    write_attempt(first)
+    add_volume(first)
   end
   if sample[2] >= sample[1] then add_sample(sample[1], attempts[#attempts]) end
   if job[3] == 'organic' then
@@ -189,7 +183,10 @@ for index, job in ipairs(jobs) do
   -- A job whose record is damaged must not keep what others wrote from being finished.
   local is_good, result = pcall(settle_one, job[1], job[2], job[3], job[4], job[5], job[6])
   if not is_good then fault = result end
-  results[index] = is_good and result or 'lost'
+  if not is_good or result ~= 'ok' then
+    results[#results + 1] = index
+    results[#results + 1] = is_good and result or 'lost'
+  end
 end
 finish()
 if fault then error(fault) end

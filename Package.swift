@@ -13,9 +13,8 @@ let settings: [SwiftSetting] = [
 /// The Lua scripts, embedded in the programs as bytes.
 let scripts = [
   "append", "cancel", "checkpoint", "claim", "claim_check", "close_period", "deregister", "expire",
-  "inspect", "lead", "mend", "note_check", "open_period", "pause", "prelude", "recover", "release", "renew",
-  "repair", "revive",
-  "route", "schedule", "settle", "settle_check", "status", "submit", "sweep",
+  "inspect", "lead", "mend", "note_check", "nudge", "open_period", "pause", "prelude", "recover", "release",
+  "renew", "repair", "revive", "route", "schedule", "settle", "settle_check", "status", "submit", "sweep",
 ]
 
 /// A library in `Sources/<folder>` and, beside it in `Main/`, the few lines that make it a program.

@@ -64,7 +64,7 @@ final class BareWorker {
     claimsRedis.close()
   }
 
-  private func listen(_ lanes: [Keys.Fixed]) async { await listener.ensure(lanes, through: claimsRedis) }
+  private func listen(_ lanes: [Keys.Fixed]) async { await listener.ensure(lanes, through: queue) }
 
   private func start(_ grant: Grant) {
     begun += 1

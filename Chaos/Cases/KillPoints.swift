@@ -18,7 +18,9 @@ enum KillPoints {
   /// Victims that live at once.
   private static let atOnce = 4
   /// Lives that are tried for one moment.
-  private static let livesMax = 12
+  private static let livesMax = 4
+  /// The same for a call that comes only when a worker stops: it may just then hold nothing to hand back.
+  private static let shortLivesMax = 12
   /// Calls that come only when a worker stops.
   private static let lastCalls: Set<String> = ["release", "DEL"]
 
@@ -69,7 +71,7 @@ enum KillPoints {
       IO.task { @IO in
         while let point = rest.popFirst() {
           // A life may hold no such call: a worker that stops without a job has none to hand back.
-          for _ in 0..<livesMax {
+          for _ in 0..<(lastCalls.contains(point.kind) ? shortLivesMax : livesMax) {
             // Not always the first call of its kind, where there are many in a life.
             let number = kinds[point.kind, default: 0] > 6 ? 1 + stage.random.below(2) : 1
             guard try await life(stage, point, at: number) else { continue }

@@ -52,7 +52,7 @@ public final class WorkerService {
     var toMiners = HTTPClient.Configuration()
     toMiners.networks = settings.networks("miner-networks")
     client = HTTPClient(toMiners)
-    checksClient = HTTPClient()
+    checksClient = HTTPClient(WorkerService.toCheckers)
     let leases = (organic: settings.int("organic-lease-ms"), synthetic: settings.int("synthetic-lease-ms"))
     let allLeases = [leases.organic, leases.synthetic, settings.int("check-lease-ms")]
     keeper = LeaseKeeper(
@@ -102,6 +102,13 @@ public final class WorkerService {
     keeper.record = { [weak self] in self?.record() ?? [] }
     claimer.onIdle = { [weak self] _ in await self?.listen() }
     checks?.onIdle = { [weak self] in await self?.listen() }
+  }
+
+  /// Each check is asked for at a URL of its own.
+  private static var toCheckers: HTTPClient.Configuration {
+    var configuration = HTTPClient.Configuration()
+    configuration.urlsMax = 64
+    return configuration
   }
 
   private static func makeID() -> String {
@@ -186,7 +193,7 @@ public final class WorkerService {
     (queries ? claimer.lanes() : []) + (checks?.markers() ?? [])
   }
 
-  private func listen() async { await listener.ensure(markers(), through: claimsRedis) }
+  private func listen() async { await listener.ensure(markers(), through: queue) }
 
   private var idle: Signal?
 

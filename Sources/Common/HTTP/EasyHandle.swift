@@ -32,7 +32,16 @@ struct EasyHandle {
     set(CURLOPT_DNS_CACHE_TIMEOUT, configuration.nameCacheSeconds)
   }
 
-  /// Takes back everything that was one request's, secrets included.
+  /// Says where the request goes. The handle is pooled, and libcurl 7.88 goes on to show the first such URL of its life
+  /// as the effective one (https://github.com/curl/curl/issues/15984), which nobody asks for; where it connects and what
+  /// it sends is the latest one's.
+  func set(_ url: ParsedURL) {
+    guard url.hasZone else { return set(CURLOPT_CURLU, UnsafeMutableRawPointer(url.raw)) }
+    set(CURLOPT_URL, url.text)
+  }
+
+  /// Takes back everything that was one request's, secrets included; what it was asked for is overwritten by the next
+  /// one.
   func clear() {
     _ = vision_curl_set_list(raw, CURLOPT_HTTPHEADER, nil)
     for option in [CURLOPT_COPYPOSTFIELDS, CURLOPT_CUSTOMREQUEST, CURLOPT_PRIVATE, CURLOPT_CURLU] {
@@ -111,12 +120,6 @@ struct EasyHandle {
     _ = vision_curl_get_pointer(raw, info, &value)
     // Strings live as long as the handle's transfer: copied here.
     return value.map { String(cString: $0.assumingMemoryBound(to: CChar.self)) }
-  }
-
-  /// Whether the response had the header; `CURLINFO_RETRY_AFTER` is 0 without it as well.
-  var hasRetryAfter: Bool {
-    var header: UnsafeMutablePointer<curl_header>?
-    return curl_easy_header(raw, "Retry-After", 0, UInt32(CURLH_HEADER), -1, &header) == CURLHE_OK
   }
 }
 

@@ -17,6 +17,8 @@ public final class HTTPClient {
     public var transfersMax = 10_000
     /// Bytes of each transfer's receive buffer: 1024 to 65536. Besides it libcurl takes about 10 KB for a stream.
     public var bufferBytes = 4 * 1024
+    /// Most URLs that are kept as libcurl reads them, about 500 bytes each: more than a period has miners and tasks.
+    public var urlsMax = 4_096
     /// How long resolved names are remembered, in seconds.
     public var nameCacheSeconds = 60
     /// Which addresses are connected to; another one is refused like a closed port.
@@ -39,8 +41,6 @@ public final class HTTPClient {
   private var pool: [EasyHandle] = []
   private var headerLists: [HeaderList] = []
   private var urls: [String: ParsedURL] = [:]
-  /// More than a period has miners and tasks; about 500 bytes each.
-  private static let urlsMax = 4096
   /// Kinds of request whose headers are kept.
   private static let headerListsMax = 4
   /// Idle connections that each multi handle may keep, however many others hold.
@@ -93,7 +93,7 @@ public final class HTTPClient {
     if let known = urls[url] { return known }
     let fresh = try ParsedURL(url)
     // Transfers hold theirs.
-    if urls.count == HTTPClient.urlsMax { urls = [:] }
+    if urls.count >= configuration.urlsMax { urls = [:] }
     urls[url] = fresh
     return fresh
   }
@@ -158,7 +158,7 @@ public final class HTTPClient {
     case .failure(let failure): return failure
     case .success(let url):
       transfer.url = url
-      easy.set(CURLOPT_CURLU, UnsafeMutableRawPointer(url.raw))
+      easy.set(url)
     }
     transfer.headers = headers
     _ = vision_curl_set_list(easy.raw, CURLOPT_HTTPHEADER, headers.raw)
@@ -253,6 +253,7 @@ public final class HTTPClient {
       detach(transfer)
       transfer.end(CURLE_OK)
     }
+    guard !additions.isEmpty else { return }
     let added = additions
     additions = []
     for transfer in added { add(transfer) }

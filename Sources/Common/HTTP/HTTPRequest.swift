@@ -109,8 +109,7 @@ public struct HTTPLimits: Equatable, Sendable {
 public struct HTTPHead: Equatable, Sendable {
   /// The status code.
   public var status: Int
-  /// What `Retry-After` asks for, in seconds, at most a day; a date is converted. Nil without the header, and where
-  /// it means nothing, in a success.
+  /// What `Retry-After` asks for, in seconds, at most a day; a date is converted. Nil without the header.
   public var retryAfterSeconds: Int?
   /// The `Content-Type`, as sent.
   public var contentType: String?

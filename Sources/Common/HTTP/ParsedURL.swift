@@ -7,6 +7,10 @@ import CCurl
 final class ParsedURL {
   // Changed by nobody, and freed by `deinit`, which nobody else can run beside.
   nonisolated(unsafe) let raw: OpaquePointer
+  let text: String
+  /// Whether it names an interface of this machine (RFC 6874), which libcurl loses when it copies a URL before 8.3
+  /// (https://github.com/curl/curl/pull/11549): such a one is given to it as text.
+  let hasZone: Bool
   /// A hash of the part before the path: the same for all URLs of a server.
   let serverHash: UInt64
 
@@ -22,6 +26,10 @@ final class ParsedURL {
       throw HTTPFailure(.protocolError, message: String(cString: curl_url_strerror(code)))
     }
     self.raw = raw
+    self.text = text
+    var zone: UnsafeMutablePointer<CChar>?
+    hasZone = curl_url_get(raw, CURLUPART_ZONEID, &zone, 0) == CURLUE_OK
+    curl_free(zone)
     serverHash = ParsedURL.serverHash(text)
   }
 

@@ -290,6 +290,11 @@ extension JobQueue {
     return reply.int == 1
   }
 
+  /// Wakes a worker's own listener, which shall wait for other lanes.
+  public func nudge(worker: String) async throws(RedisError) {
+    _ = try await run(.nudge) { $0.add(worker) }
+  }
+
   /// Gives a dead job another life (`retry`) or forgets it (`drop`).
   /// Returns `retried`, `dropped`, `unknown` or `too_late`.
   public func revive(id: String, _ what: String) async throws(RedisError) -> String {

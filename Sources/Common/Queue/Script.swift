@@ -4,7 +4,7 @@ import Foundation
 /// gives its guarantee, keys, arguments and result.
 public enum Script: String, CaseIterable, Sendable {
   case submit, claim, append, settle, renew, release, recover, cancel, expire, status
-  case lead, deregister, schedule, sweep, pause, revive, checkpoint, inspect, route, repair, mend
+  case lead, deregister, schedule, sweep, pause, revive, checkpoint, inspect, route, repair, mend, nudge
   case openPeriod = "open_period"
   case closePeriod = "close_period"
   case claimCheck = "claim_check"
@@ -84,6 +84,7 @@ public enum Script: String, CaseIterable, Sendable {
     case .route: bytes = PackageResources.route_lua
     case .repair: bytes = PackageResources.repair_lua
     case .mend: bytes = PackageResources.mend_lua
+    case .nudge: bytes = PackageResources.nudge_lua
     case .checkpoint: bytes = PackageResources.checkpoint_lua
     case .openPeriod: bytes = PackageResources.open_period_lua
     case .closePeriod: bytes = PackageResources.close_period_lua

@@ -17,8 +17,6 @@ package final class MarkerListener {
 
   /// Longest wait in one command, in seconds.
   static let blockSeconds = 5
-  /// How long a marker for this worker alone is kept, in seconds: as long as those of the cancel script.
-  private static let markerLifeSeconds = 60
   /// A reply that is later than this after the wait should have ended will not come.
   static let graceMilliseconds = 1_500
 
@@ -59,17 +57,10 @@ package final class MarkerListener {
 
   /// Makes sure that `lanes` are listened to: a command that waits for fewer is woken through this worker's
   /// own marker, on another connection.
-  package func ensure(_ lanes: [Keys.Fixed], through other: RedisClient) async {
+  package func ensure(_ lanes: [Keys.Fixed], through other: JobQueue) async {
     guard lanes.contains(where: { !listening.contains($0) }) else { return }
     listening = lanes
-    let key = keys.wakeWorker(worker)
-    // Both leave in one write: a worker that is killed now leaves nothing that stays.
-    let marker = IO.task { @IO in _ = try? await other.send("ZADD", key, "0", "") }
-    let life = IO.task { @IO in
-      _ = try? await other.send("EXPIRE", key, String(MarkerListener.markerLifeSeconds))
-    }
-    await marker.value
-    await life.value
+    try? await other.nudge(worker: worker)
   }
 
   private func next(_ lanes: [Keys.Fixed]) async throws(RedisError) -> Event? {

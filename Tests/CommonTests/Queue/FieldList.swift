@@ -15,6 +15,7 @@ struct FieldList: FieldSink {
   static func attempt(_ entry: AttemptEntry, miner: Int) -> [String] {
     var list = FieldList()
     LedgerCodec.write(entry, miner: miner, to: &list)
+    precondition(list.items.count == LedgerCodec.attemptFields.count)
     return zip(LedgerCodec.attemptFields, list.items).flatMap { [$0, $1] }
   }
 }

@@ -106,6 +106,7 @@ struct RecordsBench {
             totalMilliseconds: 4000 + 500 * miner, settles: true)
           var sink = Fields()
           LedgerCodec.write(attempt, miner: miner, to: &sink)
+          precondition(sink.items.count == LedgerCodec.attemptFields.count)
           let fields = zip(LedgerCodec.attemptFields, sink.items).flatMap { [$0, $1] }
           try await add("attempt", fields)
           let score = String(1 - 0.2 * Double(miner))

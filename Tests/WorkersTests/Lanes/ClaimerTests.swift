@@ -10,7 +10,7 @@ struct ClaimerTests {
   @IO func ownMarker() async throws {
     try await TestRedis.withQueue { queue in
       let listener = MarkerListener(redis: queue.redis, keys: queue.keys, worker: "w")
-      await listener.ensure([.wakeDue], through: queue.redis)
+      await listener.ensure([.wakeDue], through: queue)
       let life = try #require(await queue.redis.send("TTL", queue.keys.wakeWorker("w")).int)
       #expect(life > 0 && life <= 60)
     }

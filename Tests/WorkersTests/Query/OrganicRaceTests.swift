@@ -32,7 +32,12 @@ struct OrganicRaceTests {
     race.begin()
     race.end(try end(.serverError))
     #expect(!race.isOpen)
-    let waiting = IO.task { @IO in await race.wait().map(\.result.outcome) }
+    var hasBegun = false
+    let waiting = IO.task { @IO in
+      hasBegun = true
+      return await race.wait().map(\.result.outcome)
+    }
+    while !hasBegun { await Task.yield() }
     race.end(try end(.ok))
     #expect(await waiting.value == [.serverError, .ok])
     #expect(await race.wait().count == 2, "also for those that come later")

@@ -47,14 +47,14 @@ local known = redis.call('HMGET', worker_hash, request_field, granted_field)
 if known[1] and tonumber(known[1]) > tonumber(request) then return reply end
 if known[1] == request then
   for id in string.gmatch(known[2] or '', '%S+') do
-    local job = redis.call('HMGET', job_key(id), 'state', 'token', 'kind', 'task', 'attempt', 'deadline', 'stream')
+    local job = try('HMGET', job_key(id), 'state', 'token', 'task', 'attempt', 'deadline', 'stream') or {}
     if job[1] == 'running' and job[2] and string.sub(job[2], 1, #nonce) == nonce then
-      local lease = job[3] == 'organic' and organic_lease or synthetic_lease
-      redis.call('ZADD', lease_key, 'GT', now + lease, id)
-      if job[3] == 'organic' then
-        add_organic(id, job[2], job[5], job[4], job[6], job[7])
+      local is_synthetic = parse_synthetic(id) ~= nil
+      redis.call('ZADD', lease_key, 'GT', now + (is_synthetic and synthetic_lease or organic_lease), id)
+      if is_synthetic then
+        add_grant(id, job[2], job[4])
       else
-        add_grant(id, job[2], job[5])
+        add_organic(id, job[2], job[4], job[3], job[5], job[6])
       end
     end
   end

@@ -31,6 +31,8 @@ static const char *BODY =
     "\"max_tokens\":500,\"temperature\":0.5,\"seed\":1,\"logprobs\":true}";
 
 static CURLM *multi;
+// Where all requests go, read once, as the worker does it.
+static CURLU *target;
 static redisContext *redis;
 static int loop, is_relay, is_redis_watched, calls, pieces;
 static long timeout = -1;
@@ -161,11 +163,11 @@ static void collect(void) {
   }
 }
 
-static struct transfer *make(const char *url, int index, struct curl_slist *headers) {
+static struct transfer *make(int index, struct curl_slist *headers) {
   struct transfer *transfer = grow(NULL, sizeof *transfer);
   transfer->easy = curl_easy_init();
   transfer->index = index;
-  curl_easy_setopt(transfer->easy, CURLOPT_URL, url);
+  curl_easy_setopt(transfer->easy, CURLOPT_CURLU, target);
   curl_easy_setopt(transfer->easy, CURLOPT_BUFFERSIZE, 4096L);
   curl_easy_setopt(transfer->easy, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(transfer->easy, CURLOPT_PROXY, "");
@@ -223,6 +225,8 @@ int main(int argc, char **argv) {
   int count = atoi(argv[4]);
   loop = epoll_create1(EPOLL_CLOEXEC);
   multi = curl_multi_init();
+  target = curl_url();
+  if (curl_url_set(target, CURLUPART_URL, argv[2], 0) != CURLUE_OK) fail("the URL", "is none");
   curl_multi_setopt(multi, CURLMOPT_SOCKETFUNCTION, socket_changed);
   curl_multi_setopt(multi, CURLMOPT_TIMERFUNCTION, timer_changed);
   curl_multi_setopt(multi, CURLMOPT_MAXCONNECTS, (long)count);
@@ -230,6 +234,6 @@ int main(int argc, char **argv) {
   struct curl_slist *headers = curl_slist_append(NULL, "Content-Type: application/json");
   headers = curl_slist_append(headers, "Expect:");
   ended = grow(NULL, count * sizeof *ended);
-  for (int index = 0; index < count; index++) begin(make(argv[2], index, headers));
+  for (int index = 0; index < count; index++) begin(make(index, headers));
   run();
 }

@@ -131,7 +131,7 @@ struct RedisRoleTests {
   private static let scripts: [RedisRole: Set<Script>] = [
     .worker: [
       .claim, .append, .settle, .renew, .release, .recover, .expire, .lead, .route, .claimCheck, .noteCheck,
-      .settleCheck,
+      .settleCheck, .nudge,
     ],
     .producer: [.lead, .openPeriod, .schedule, .sweep, .closePeriod, .deregister],
     .aggregator: [.lead, .checkpoint],

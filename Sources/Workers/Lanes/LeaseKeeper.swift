@@ -61,9 +61,6 @@ package final class LeaseKeeper {
     self.intervalMilliseconds = intervalMilliseconds
   }
 
-  /// Jobs that are held.
-  var count: Int { held.count }
-
   /// Begins to keep a job's lease. `onEnd` is called at most once, when the job is no longer ours.
   package func hold(
     id: String, token: String, leaseMilliseconds: Int, onEnd: @escaping (LeaseResult) -> Void

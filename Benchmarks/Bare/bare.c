@@ -168,7 +168,7 @@ static struct transfer *make(int index, struct curl_slist *headers) {
   transfer->easy = curl_easy_init();
   transfer->index = index;
   curl_easy_setopt(transfer->easy, CURLOPT_CURLU, target);
-  curl_easy_setopt(transfer->easy, CURLOPT_BUFFERSIZE, 4096L);
+  curl_easy_setopt(transfer->easy, CURLOPT_BUFFERSIZE, 2048L);
   curl_easy_setopt(transfer->easy, CURLOPT_NOSIGNAL, 1L);
   curl_easy_setopt(transfer->easy, CURLOPT_PROXY, "");
   curl_easy_setopt(transfer->easy, CURLOPT_HTTPHEADER, headers);

@@ -25,7 +25,7 @@ class RouterPolicy: SimPolicy {
   override func choose(_ request: SimRequest, _ simulation: Simulation) -> Int? {
     let present = candidates.filter { scenario.miners[$0.miner].joinsAt <= simulation.now }
     return routers[request.worker].choose(
-      task: RouterPolicy.task, candidates: present, tried: Set(request.tried.map(hotkey)),
+      task: RouterPolicy.task, candidates: present, tried: request.tried.map(hotkey),
       now: moment(simulation.now), random: &random
     )?.miner
   }

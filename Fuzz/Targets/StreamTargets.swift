@@ -36,7 +36,8 @@ extension FuzzTarget {
     },
     FuzzTarget(name: "stream", tokens: words) { bytes in
       let form = ChunkForm(
-        id: "j\"1", model: "m\\", createdSeconds: 1, isChat: bytes.count % 2 == 0, keepsLogprobs: true)
+        id: "j\"1", frame: .init(model: "m\\", isChat: bytes.count % 2 == 0), createdSeconds: 1,
+        keepsLogprobs: true)
       var answer = ChunkForm.Collected()
       var output: [UInt8] = []
       for event in events(bytes, parts: [bytes.count]).events {

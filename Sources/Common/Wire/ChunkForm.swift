@@ -18,37 +18,57 @@ public struct ChunkForm: Sendable {
     }
   }
 
-  private let isChat: Bool
+  /// What all answers of a task have in common.
+  public final class Frame: Sendable {
+    fileprivate let isChat: Bool
+    /// `,"model":…,"choices":[`, and what stands around the text of a chunk that has nothing else: nearly all are such.
+    fileprivate let model: [UInt8]
+    fileprivate let textStart: [UInt8]
+    fileprivate let textEnd: [UInt8]
+
+    /// The frame of a task's answers.
+    /// - Parameters:
+    ///   - model: the model's name.
+    ///   - isChat: a chat's shape, else a completion's.
+    public init(model: String, isChat: Bool) {
+      self.isChat = isChat
+      self.model = Array(",\"model\":".utf8) + ChunkForm.quoted(model) + Array(",\"choices\":[".utf8)
+      textStart =
+        self.model
+        + Array((isChat ? "{\"index\":0,\"delta\":{\"content\":\"" : "{\"index\":0,\"text\":\"").utf8)
+      textEnd = Array((isChat ? "\"}" : "\"").utf8) + Array(",\"finish_reason\":null}]}\n\n".utf8)
+    }
+  }
+
+  private let frame: Frame
   private let keepsLogprobs: Bool
-  /// `"id":…,"object":`, and what follows the object.
-  private let start: [UInt8]
-  private let about: [UInt8]
-  /// What stands around the text of a chunk that has nothing else: nearly all are such.
-  private let textStart: [UInt8]
-  private let textEnd: [UInt8]
+  private let id: String
+  private let createdSeconds: Int
+  /// `data: {"id":…,"object":…,"created":…` of a chunk.
+  private let eventStart: [UInt8]
 
   /// The form of one answer.
   /// - Parameters:
   ///   - id: the request's id.
-  ///   - model: the model's name.
   ///   - createdSeconds: Unix time of the answer.
-  ///   - isChat: a chat's shape, else a completion's.
   ///   - keepsLogprobs: whether the user asked for log probabilities.
-  public init(id: String, model: String, createdSeconds: Int, isChat: Bool, keepsLogprobs: Bool) {
-    self.isChat = isChat
+  public init(id: String, frame: Frame, createdSeconds: Int, keepsLogprobs: Bool) {
+    self.frame = frame
     self.keepsLogprobs = keepsLogprobs
-    start = Array("{\"id\":".utf8) + ChunkForm.quoted(id) + Array(",\"object\":".utf8)
-    about =
-      Array(",\"created\":\(createdSeconds),\"model\":".utf8) + ChunkForm.quoted(model)
-      + Array(",\"choices\":[".utf8)
-    textStart =
-      ChunkForm.eventStart + start + Array((isChat ? ChunkForm.chatChunk : ChunkForm.completion).utf8) + about
-      + Array((isChat ? "{\"index\":0,\"delta\":{\"content\":\"" : "{\"index\":0,\"text\":\"").utf8)
-    textEnd = Array((isChat ? "\"}" : "\"").utf8) + Array(",\"finish_reason\":null}]}\n\n".utf8)
+    self.id = id
+    self.createdSeconds = createdSeconds
+    let object = frame.isChat ? "chat.completion.chunk" : "text_completion"
+    eventStart = Array("data: ".utf8) + ChunkForm.start(id, object, createdSeconds)
   }
 
-  private static let chatChunk = "\"chat.completion.chunk\""
-  private static let completion = "\"text_completion\""
+  private static func start(_ id: String, _ object: String, _ createdSeconds: Int) -> [UInt8] {
+    var json = JSONWriter()
+    json.beginObject()
+    json.member("id", id)
+    json.member("object", object)
+    json.member("created", createdSeconds)
+    return json.bytes
+  }
 
   private static func quoted(_ text: String) -> [UInt8] {
     var writer = JSONWriter()
@@ -56,13 +76,13 @@ public struct ChunkForm: Sendable {
     return writer.bytes
   }
 
-  private static let eventStart = Array("data: ".utf8)
   private static let eventEnd = Array("\n\n".utf8)
 
-  private func begin(_ object: String, _ output: inout [UInt8]) {
-    output += start
-    output += object.utf8
-    output += about
+  private var isChat: Bool { frame.isChat }
+
+  private func begin(_ output: inout [UInt8]) {
+    output += eventStart
+    output += frame.model
   }
 
   // MARK: events
@@ -78,13 +98,13 @@ public struct ChunkForm: Sendable {
     else { return }
     let hasLogprobs = keepsLogprobs && chunk.logprobs != nil
     if !isFirst, !hasLogprobs, chunk.finishReason == nil, let content = chunk.content {
-      output += textStart
+      output += eventStart
+      output += frame.textStart
       output += UnsafeRawBufferPointer(rebasing: bytes[content])
-      output += textEnd
+      output += frame.textEnd
       return
     }
-    output += ChunkForm.eventStart
-    begin(isChat ? ChunkForm.chatChunk : ChunkForm.completion, &output)
+    begin(&output)
     output += isChat ? "{\"index\":0,\"delta\":{".utf8 : "{\"index\":0,\"text\":\"".utf8
     if isChat, isFirst { output += "\"role\":\"assistant\",".utf8 }
     if isChat, isFirst || chunk.content != nil { output += "\"content\":\"".utf8 }
@@ -116,15 +136,13 @@ public struct ChunkForm: Sendable {
   public func end(hasFinishReason: Bool, usage: Usage?) -> [UInt8] {
     var output: [UInt8] = []
     if !hasFinishReason {
-      output += ChunkForm.eventStart
-      begin(isChat ? ChunkForm.chatChunk : ChunkForm.completion, &output)
+      begin(&output)
       output += isChat ? "{\"index\":0,\"delta\":{}".utf8 : "{\"index\":0,\"text\":\"\"".utf8
       output += ",\"finish_reason\":\"stop\"}]}".utf8
       output += ChunkForm.eventEnd
     }
     if let usage {
-      output += ChunkForm.eventStart
-      begin(isChat ? ChunkForm.chatChunk : ChunkForm.completion, &output)
+      begin(&output)
       output += "]".utf8
       output += ChunkForm.text(usage)
       output += "}".utf8
@@ -162,8 +180,8 @@ public struct ChunkForm: Sendable {
 
   /// The whole answer.
   public func whole(_ answer: Collected, usage: Usage) -> [UInt8] {
-    var output: [UInt8] = []
-    begin(isChat ? "\"chat.completion\"" : ChunkForm.completion, &output)
+    var output = ChunkForm.start(id, isChat ? "chat.completion" : "text_completion", createdSeconds)
+    output += frame.model
     output +=
       isChat
       ? "{\"index\":0,\"message\":{\"role\":\"assistant\",\"content\":\"".utf8

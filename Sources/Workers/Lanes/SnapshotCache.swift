@@ -4,8 +4,13 @@ import Foundation
 /// One task of a period. An object: attempts refer to it instead of copying some twenty fields each.
 final class LoadedTask: Sendable {
   let config: TaskConfig
+  /// How its answers are written for users.
+  let frame: ChunkForm.Frame
 
-  init(_ config: TaskConfig) { self.config = config }
+  init(_ config: TaskConfig) {
+    self.config = config
+    frame = ChunkForm.Frame(model: config.model, isChat: config.shape == .chat)
+  }
 }
 
 /// A period as a worker needs it.
@@ -80,11 +85,15 @@ final class SnapshotCache {
     while periods.count > SnapshotCache.periodsMax, let first = periods.keys.min() { periods[first] = nil }
   }
 
-  /// The period whose roster organics use now: looked for anew when the one that is known is over.
+  /// The period whose roster organics use now; nil when none is known or it is over.
+  func knownCurrent(nowMilliseconds: Int) -> LoadedPeriod? {
+    current.flatMap { $0.snapshot.endMilliseconds > nowMilliseconds ? $0 : nil }
+  }
+
+  /// The same, looked for anew when the one that is known is over; where there is no later one, that one.
   func currentPeriod(nowMilliseconds: Int) async -> LoadedPeriod? {
-    if current.map({ $0.snapshot.endMilliseconds <= nowMilliseconds }) ?? true {
-      try? await refreshCurrent(nowMilliseconds: nowMilliseconds)
-    }
+    if let known = knownCurrent(nowMilliseconds: nowMilliseconds) { return known }
+    try? await refreshCurrent(nowMilliseconds: nowMilliseconds)
     return current
   }
 

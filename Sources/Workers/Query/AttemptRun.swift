@@ -38,7 +38,8 @@ final class AttemptRun: TransferHandler, Placed {
   private(set) var result = AttemptResult(outcome: .interrupted)
   private var verdict: Outcome?
   private var body: [UInt8] = []
-  private var keepsAnswer: Bool
+  /// Whether the answer may still be checked.
+  private(set) var keepsAnswer: Bool
   private static var scratch: [UInt8] = []
   private static var piece: [UInt8] = []
   private var isStream = false
@@ -49,6 +50,9 @@ final class AttemptRun: TransferHandler, Placed {
   private var startedAt: Monotonic?
   /// Called once, with the first content. Returns whether this answer is wanted.
   var onFirstContent: ((AttemptRun) -> Bool)?
+
+  /// Called once, when the user sees something of the answer.
+  var onShown: (() -> Void)?
 
   init(
     task: LoadedTask, hotkey: String, parameters: QueryParameters, limits: Limits, keepsAnswer: Bool,
@@ -162,7 +166,11 @@ final class AttemptRun: TransferHandler, Placed {
 
   private func show(_ piece: [UInt8]) {
     guard let relay, !piece.isEmpty else { return }
-    result.wasShown = true
+    if !result.wasShown {
+      result.wasShown = true
+      onShown?()
+      onShown = nil
+    }
     relay(piece, result.contentChunks)
   }
 
@@ -234,6 +242,7 @@ final class AttemptRun: TransferHandler, Placed {
     result.firstContentMilliseconds = firstContentMilliseconds
     self.transfer = nil
     onFirstContent = nil
+    onShown = nil
     let ended = whenEnded
     whenEnded = nil
     ended?()

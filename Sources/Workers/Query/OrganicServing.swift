@@ -1,29 +1,37 @@
 import Common
 
-/// A user's request on its way: what all its attempts share. An object, so that the tasks that wait for
-/// thousands of answers hold one pointer each instead of copies.
+/// A user's request on its way: what all its attempts share.
 @IO
 final class OrganicServing {
   let period: LoadedPeriod
   let taskIndex: Int
-  let parameters: QueryParameters
+  /// What the user asks for; nil once the user saw any of an answer: no other miner is asked then.
+  var request: UserRequest?
   let reply: ReplyWriter.Reply
   /// Attempts that ended, in the order of the ledger.
   var attempts: [SettledAttempt] = []
   /// Hotkeys of the miners that were asked.
-  var tried: Set<String> = []
+  var tried: [String] = []
   /// What the latest attempt came to, and its miner.
   var last: AttemptResult?
   var uid: Int?
   /// What a checking server may be shown.
   var sample: Sample?
 
-  init(period: LoadedPeriod, taskIndex: Int, parameters: QueryParameters, reply: ReplyWriter.Reply) {
+  init(period: LoadedPeriod, taskIndex: Int, request: UserRequest, reply: ReplyWriter.Reply) {
     self.period = period
     self.taskIndex = taskIndex
-    self.parameters = parameters
+    self.request = request
     self.reply = reply
   }
+}
+
+/// What a user asks for. An object of its own, since it may be long and is given up before the rest.
+@IO
+final class UserRequest {
+  let parameters: QueryParameters
+
+  init(_ parameters: QueryParameters) { self.parameters = parameters }
 }
 
 /// Attempts for one request that run beside each other: the first one with content is the answer, and the
@@ -36,11 +44,15 @@ final class OrganicRace {
   /// Attempts that have not ended.
   private var underWay = 0
   private var ends: [AttemptEnd] = []
-  private var waiting: UnsafeContinuation<[AttemptEnd], Never>?
+  private var whenEnded: (([AttemptEnd]) -> Void)?
   /// Fires when a silent miner is to get company.
   var hedge: LoopTimer?
 
-  init(reply: ReplyWriter.Reply) { self.reply = reply }
+  /// - Parameter ended: called once, when all attempts that took part ended, with how.
+  init(reply: ReplyWriter.Reply, ended: @escaping ([AttemptEnd]) -> Void) {
+    self.reply = reply
+    whenEnded = ended
+  }
 
   /// Whether another attempt makes sense: no content came, and none of them ended.
   var isOpen: Bool { winner == nil && ends.isEmpty }
@@ -58,14 +70,9 @@ final class OrganicRace {
     underWay -= 1
     ends.append(end)
     guard underWay == 0 else { return }
-    waiting?.resume(returning: ends)
-    waiting = nil
-  }
-
-  /// Waits until all attempts ended; returns how.
-  func wait() async -> [AttemptEnd] {
-    guard underWay > 0 else { return ends }
-    return await withUnsafeContinuation { waiting = $0 }
+    let ended = whenEnded
+    whenEnded = nil
+    ended?(ends)
   }
 
   /// The first content of an attempt came. Returns whether it is the answer.
@@ -77,19 +84,13 @@ final class OrganicRace {
   }
 }
 
-/// How one attempt ended. An object, so that the tasks that wait for it have no room for it set aside.
+/// How one attempt ended.
 @IO
 final class AttemptEnd {
   let target: QueryHandler.Target
   let result: AttemptResult
-  /// The request.
+  /// The request, where the answer may be checked; else empty.
   let body: [UInt8]
-
-  convenience init(_ prepared: QueryHandler.Prepared) {
-    self.init(
-      target: prepared.target, result: prepared.run?.result ?? AttemptResult(outcome: .interrupted),
-      body: prepared.request.body)
-  }
 
   init(target: QueryHandler.Target, result: AttemptResult, body: [UInt8]) {
     self.target = target

@@ -9,85 +9,82 @@ extension QueryHandler {
     var problem: String
   }
 
-  /// Whether and how a user's request is served.
-  private enum Admission {
-    case serve(OrganicServing)
-    case refuse(status: Int, problem: String)
-    case later
-  }
-
   /// Serves a user's request: from the best miner, and from another one when a miner fails before its first
   /// content. After it, the text is never begun again.
-  func handleOrganic(_ job: QueryJob) async {
-    switch await admit(job) {
-    case .serve(let serving): await serve(job, serving)
-    case .refuse(let status, let problem): await refuse(job, status: status, problem)
-    case .later:
-      // Handed back at once it would be claimed again at once, by whoever has no period either.
-      await EventLoop.shared.sleep(milliseconds: QueryHandler.noPeriodMilliseconds)
-      await release(job.grant)
+  func handleOrganic(_ job: QueryJob) {
+    let now = parts.clock.nowMilliseconds
+    if let period = parts.snapshots.knownCurrent(nowMilliseconds: now) { return admit(job, period) }
+    IO.task { @IO in
+      guard let period = await self.parts.snapshots.currentPeriod(nowMilliseconds: now) else {
+        // Handed back at once it would be claimed again at once, by whoever has no period either.
+        await EventLoop.shared.sleep(milliseconds: QueryHandler.noPeriodMilliseconds)
+        return self.handBack(job)
+      }
+      self.admit(job, period)
     }
   }
 
-  @inline(never)
-  private func admit(_ job: QueryJob) async -> Admission {
-    let now = parts.clock.nowMilliseconds
-    guard let period = await parts.snapshots.currentPeriod(nowMilliseconds: now) else { return .later }
+  private func admit(_ job: QueryJob, _ period: LoadedPeriod) {
     guard let index = period.taskIndex(job.grant.task), period.tasks[index].config.weight > 0 else {
-      return .refuse(status: 404, problem: "the task \(job.grant.task) is not served in this period")
+      return refuse(job, status: 404, "the task \(job.grant.task) is not served in this period")
     }
     do throws(OrganicRequest.Invalid) {
       let parameters = try OrganicRequest.parameters(
-        period.tasks[index].config, payload: job.grant.payload, random: &random)
-      return .serve(
+        period.tasks[index].config, payload: job.takePayload(), random: &random)
+      parts.routing.requested()
+      serve(
+        job,
         OrganicServing(
-          period: period, taskIndex: index, parameters: parameters,
+          period: period, taskIndex: index, request: UserRequest(parameters),
           reply: ReplyWriter.Reply(id: job.grant.id, token: job.grant.token)))
     } catch {
-      return .refuse(status: 400, problem: error.description)
+      refuse(job, status: 400, error.description)
     }
   }
 
   /// Ends a job that no miner was asked for.
-  @inline(never)
-  private func refuse(_ job: QueryJob, status: Int, _ problem: String) async {
-    let ending = Ending(state: .failed, name: "error", status: status, problem: problem)
-    await settle(job, ending, attempts: [], sample: nil, result: nil, uid: nil)
+  private func refuse(_ job: QueryJob, status: Int, _ problem: String) {
+    settle(job, Ending(state: .failed, name: "error", status: status, problem: problem), nil)
   }
 
-  private func serve(_ job: QueryJob, _ serving: OrganicServing) async {
-    parts.routing.requested()
-    while let race = ask(job, serving) {
-      note(job, serving, await race.wait())
-      guard let last = serving.last, last.mayBeTriedElsewhere else { break }
-    }
-    await finish(job, serving)
-  }
-
-  /// Asks a miner, and later a second one beside it should it be silent for long; nil when there is none to ask.
-  @inline(never)
-  private func ask(_ job: QueryJob, _ serving: OrganicServing) -> OrganicRace? {
-    let target = nextTarget(
-      job, serving, isAllowed: { $0.attempts.isEmpty || parts.routing.mayRetry() })
-    guard let target else { return nil }
-    let race = OrganicRace(reply: serving.reply)
-    race.hedge = parts.routing.hedgeMilliseconds(target.task.config).map { milliseconds in
-      EventLoop.shared.after(milliseconds: milliseconds) {
-        guard race.isOpen,
-          let other = self.nextTarget(job, serving, isAllowed: { _ in self.parts.routing.mayHedge() })
-        else { return }
-        self.ask(job, serving, other, race)
+  /// Asks a miner, and the next one while that may help.
+  private func serve(_ job: QueryJob, _ serving: OrganicServing) {
+    guard let request = serving.request,
+      let target = nextTarget(job, serving, isAllowed: { $0.attempts.isEmpty || parts.routing.mayRetry() })
+    else { return finish(job, serving) }
+    let race = OrganicRace(reply: serving.reply) { ends in
+      self.note(job, serving, ends)
+      if let last = serving.last, last.mayBeTriedElsewhere {
+        self.serve(job, serving)
+      } else {
+        self.finish(job, serving)
       }
     }
-    ask(job, serving, target, race)
-    return race
+    race.hedge = hedge(job, serving, race, target)
+    ask(job, serving, request, target, race)
   }
 
-  private func ask(_ job: QueryJob, _ serving: OrganicServing, _ target: Target, _ race: OrganicRace) {
+  /// Asks a second miner beside the first one, should that be silent for long.
+  private func hedge(_ job: QueryJob, _ serving: OrganicServing, _ race: OrganicRace, _ target: Target)
+    -> LoopTimer?
+  {
+    parts.routing.hedgeMilliseconds(target.task.config).map { milliseconds in
+      EventLoop.shared.after(milliseconds: milliseconds) {
+        guard race.isOpen, let request = serving.request,
+          let other = self.nextTarget(job, serving, isAllowed: { _ in self.parts.routing.mayHedge() })
+        else { return }
+        self.ask(job, serving, request, other, race)
+      }
+    }
+  }
+
+  private func ask(
+    _ job: QueryJob, _ serving: OrganicServing, _ request: UserRequest, _ target: Target, _ race: OrganicRace
+  ) {
     race.begin()
-    attempt(
-      prepare(job, target, serving.parameters, race: race), totalMilliseconds: millisecondsLeft(job)
-    ) { race.end($0) }
+    let prepared = prepare(job, target, request.parameters, race: race)
+    prepared.run?.onShown = { serving.request = nil }
+    attempt(prepared, totalMilliseconds: millisecondsLeft(job)) { race.end($0) }
   }
 
   /// The miner to ask next; nil when there is none, or no time, or no leave.
@@ -97,12 +94,11 @@ extension QueryHandler {
     guard serving.tried.count < QueryHandler.attemptsMax, millisecondsLeft(job) > 0 else { return nil }
     let choice = parts.routing.choose(serving.period, taskIndex: serving.taskIndex, tried: serving.tried)
     guard let choice, isAllowed(serving) else { return nil }
-    serving.tried.insert(choice.hotkey)
+    serving.tried.append(choice.hotkey)
     return Target(period: serving.period, taskIndex: serving.taskIndex, miner: choice.miner)
   }
 
   /// Notes what attempts came to.
-  @inline(never)
   private func note(_ job: QueryJob, _ serving: OrganicServing, _ ends: [AttemptEnd]) {
     for end in AttemptEnd.inOrder(ends) {
       note(end.result)
@@ -120,18 +116,14 @@ extension QueryHandler {
     return deadline - parts.clock.nowMilliseconds
   }
 
-  @inline(never)
-  private func finish(_ job: QueryJob, _ serving: OrganicServing) async {
+  private func finish(_ job: QueryJob, _ serving: OrganicServing) {
     let (reply, last) = (serving.reply, serving.last)
-    guard let ending = ending(job, last, reply: reply) else { return await release(job.grant) }
+    guard let ending = ending(job, last, reply: reply) else { return handBack(job) }
     if ending.name == "error" || ending.name == "expired", let last, last.wasShown {
       let event = QueryHandler.errorEvent(ending.problem, ending.status)
       parts.writer.write(event, to: reply, tokens: last.contentChunks)
     }
-    await parts.writer.end(reply)
-    await settle(
-      job, ending, attempts: serving.attempts, sample: ending.name == "done" ? serving.sample : nil,
-      result: last, uid: serving.uid, bytes: reply.writtenBytes)
+    parts.writer.end(reply) { self.settle(job, ending, serving) }
   }
 
   /// How the job ended; nil when it should run again elsewhere.
@@ -171,24 +163,24 @@ extension QueryHandler {
     return Array("data: ".utf8) + json.bytes + Array("\n\n".utf8)
   }
 
-  @inline(never)
-  private func settle(
-    _ job: QueryJob, _ ending: Ending, attempts: [SettledAttempt], sample: Sample?, result: AttemptResult?,
-    uid: Int?, bytes: Int = 0
-  ) async {
-    var last = [("end", ending.name), ("status", String(ending.status)), ("bytes", String(bytes))]
+  /// - Parameter serving: what was tried; nil when no miner was asked.
+  private func settle(_ job: QueryJob, _ ending: Ending, _ serving: OrganicServing?) {
+    var last = [
+      ("end", ending.name), ("status", String(ending.status)),
+      ("bytes", String(serving?.reply.writtenBytes ?? 0)),
+    ]
     if !ending.problem.isEmpty { last.append(("error", ending.problem)) }
-    if let uid { last.append(("uid", String(uid))) }
-    if let result {
+    if let uid = serving?.uid { last.append(("uid", String(uid))) }
+    if let result = serving?.last {
       // As measured: what the miner says of it does not count.
       last.append(("prompt_tokens", String(result.promptTokens)))
       last.append(("completion_tokens", String(result.contentChunks)))
       last.append(("first_ms", result.firstContentMilliseconds.map(String.init) ?? ""))
       last.append(("total_ms", String(result.totalMilliseconds)))
     }
-    _ = await parts.settler.settle(
-      Settlement(
-        id: job.grant.id, token: job.grant.token, state: ending.state, attempts: attempts, sample: sample,
-        last: last))
+    let settlement = Settlement(
+      id: job.grant.id, token: job.grant.token, state: ending.state, attempts: serving?.attempts ?? [],
+      sample: ending.name == "done" ? serving?.sample : nil, last: last)
+    parts.settler.settle(settlement) { _ in self.end(job) }
   }
 }

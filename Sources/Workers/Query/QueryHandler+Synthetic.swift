@@ -1,6 +1,6 @@
 import Common
 
-/// Planned queries. There are thousands at a time, and each asks one miner once: no task waits for any of them.
+/// Planned queries: each asks one miner once.
 extension QueryHandler {
   /// Runs a planned query to its end.
   func handleSynthetic(_ job: QueryJob) {
@@ -38,12 +38,5 @@ extension QueryHandler {
   private func handBackUnread(_ job: QueryJob) {
     Log.shared.error("planned query cannot be read", ["job": job.grant.id])
     handBack(job)
-  }
-
-  private func handBack(_ job: QueryJob) {
-    IO.task { @IO in
-      await self.release(job.grant)
-      self.end(job)
-    }
   }
 }

@@ -2,8 +2,8 @@ import Common
 
 /// Runs query jobs: builds the request, asks a miner, and settles the job with what came of it.
 ///
-/// A planned query goes on where its answer ends (``handleSynthetic(_:)``); a user's request, which may be asked of
-/// several miners, has a task of its own (``handleOrganic(_:)``).
+/// There are thousands at a time, so no task waits for any of them: a job goes on where its answer ends
+/// (``handleSynthetic(_:)``, ``handleOrganic(_:)``).
 @IO
 final class QueryHandler {
   /// What a handler works with.
@@ -49,11 +49,7 @@ final class QueryHandler {
     let isOrganic = grant.kind == .organic
     job.hold(
       in: parts.keeper, leaseMilliseconds: isOrganic ? parts.leases.organic : parts.leases.synthetic)
-    guard isOrganic else { return handleSynthetic(job) }
-    IO.task { @IO in
-      await self.handleOrganic(job)
-      self.end(job)
-    }
+    if isOrganic { handleOrganic(job) } else { handleSynthetic(job) }
   }
 
   /// A job is settled, handed back or lost.
@@ -70,8 +66,14 @@ final class QueryHandler {
   }
 
   /// Hands a job back, to run again a little later.
-  @inline(never)
-  func release(_ grant: Grant) async {
+  func handBack(_ job: QueryJob) {
+    IO.task { @IO in
+      await self.release(job.grant)
+      self.end(job)
+    }
+  }
+
+  private func release(_ grant: Grant) async {
     let earliest = parts.clock.nowMilliseconds + (isAborting ? 0 : QueryHandler.postponeMilliseconds)
     do throws(RedisError) {
       _ = try await parts.queue.release([
@@ -109,23 +111,14 @@ final class QueryHandler {
   }
 
   /// An attempt and all that it needs, ready to go.
-  @IO
-  final class Prepared {
+  struct Prepared {
     let target: Target
     /// nil when nobody is to be asked any more.
     let run: AttemptRun?
     let request: HTTPRequest
-
-    init(target: Target, run: AttemptRun?, request: HTTPRequest) {
-      self.target = target
-      self.run = run
-      self.request = request
-    }
   }
 
-  /// Makes an attempt ready. Not part of the function that waits for its end: what that one knows is kept for
-  /// each of thousands of open answers.
-  @inline(never)
+  /// Makes an attempt ready.
   func prepare(
     _ job: QueryJob, _ target: Target, _ parameters: QueryParameters, race: OrganicRace?
   ) -> Prepared {
@@ -139,10 +132,15 @@ final class QueryHandler {
   func attempt(
     _ prepared: Prepared, totalMilliseconds: Int, ended: @escaping (AttemptEnd) -> Void
   ) {
-    guard let run = prepared.run else { return ended(AttemptEnd(prepared)) }
+    let target = prepared.target
+    guard let run = prepared.run else {
+      return ended(AttemptEnd(target: target, result: AttemptResult(outcome: .interrupted), body: []))
+    }
+    // A request may be long: only one whose answer may be checked is remembered.
+    let body = run.keepsAnswer ? prepared.request.body : []
     run.start(prepared.request, client: parts.client, totalMilliseconds: totalMilliseconds) {
       self.parts.routing.ended(run)
-      ended(AttemptEnd(prepared))
+      ended(AttemptEnd(target: target, result: run.result, body: body))
     }
   }
 
@@ -159,7 +157,7 @@ final class QueryHandler {
       }
     }
     let form = race.map { _ in
-      ReplyForm(job.grant, target.task.config, parameters, nowMilliseconds: parts.clock.nowMilliseconds)
+      ReplyForm(job.grant, target.task, parameters, nowMilliseconds: parts.clock.nowMilliseconds)
     }
     let run = AttemptRun(
       task: target.task, hotkey: target.record.hotkey, parameters: parameters, limits: parts.limits,

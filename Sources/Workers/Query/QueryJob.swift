@@ -3,7 +3,7 @@ import Common
 /// A job that this worker handles: what was granted, its lease, and the attempts that were begun for it.
 @IO
 final class QueryJob: Placed {
-  let grant: Grant
+  private(set) var grant: Grant
   var place = 0
   private var lease: HeldLease?
   private var runs: [AttemptRun] = []
@@ -15,6 +15,12 @@ final class QueryJob: Placed {
     lease = keeper.hold(id: grant.id, token: grant.token, leaseMilliseconds: leaseMilliseconds) {
       self.lost($0)
     }
+  }
+
+  /// The user's request as it was pushed, which is read once: it may be long, and thousands of answers are open.
+  func takePayload() -> [UInt8] {
+    defer { grant.payload = [] }
+    return grant.payload
   }
 
   /// Whether the job is still ours.

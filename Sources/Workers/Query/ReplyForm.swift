@@ -11,11 +11,11 @@ struct ReplyForm {
   private var collected = ChunkForm.Collected()
 
   /// The form of the answer to a user's request.
-  init(_ grant: Grant, _ task: TaskConfig, _ parameters: QueryParameters, nowMilliseconds: Int) {
-    streams = grant.streams && task.streams
+  init(_ grant: Grant, _ task: LoadedTask, _ parameters: QueryParameters, nowMilliseconds: Int) {
+    streams = grant.streams && task.config.streams
     wantsUsage = parameters.wantsUsage
     form = ChunkForm(
-      id: grant.id, model: task.model, createdSeconds: nowMilliseconds / 1000, isChat: task.shape == .chat,
+      id: grant.id, frame: task.frame, createdSeconds: nowMilliseconds / 1000,
       keepsLogprobs: parameters.wantsLogprobs)
   }
 

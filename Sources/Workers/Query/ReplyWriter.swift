@@ -22,7 +22,8 @@ final class ReplyWriter {
     fileprivate var isQueued = false
     fileprivate var isWriting = false
     fileprivate var isEnded = false
-    fileprivate var idle: Signal?
+    /// Called once when no piece waits any more.
+    fileprivate var whenWritten: (() -> Void)?
     /// Called once when the reply takes no more.
     var onRefusal: ((LeaseResult) -> Void)?
     /// Why the reply takes no more; nil while it does.
@@ -88,19 +89,17 @@ final class ReplyWriter {
     enqueue(reply)
   }
 
-  /// Waits until all pieces of a reply are written, or refused by Redis; it takes no more, since its job is about to be
-  /// settled and nobody would look whether it still may.
-  func end(_ reply: Reply) async {
+  /// Ends a reply: it takes no more, since its job is about to be settled and nobody would look whether it still may.
+  /// - Parameter written: called once, when all its pieces are written, or refused by Redis; also at once.
+  func end(_ reply: Reply, written: @escaping () -> Void) {
     reply.isEnded = true
-    await drain(reply)
+    whenWritten(reply, written)
   }
 
-  /// Waits until all pieces of a reply are written, or refused by Redis.
-  func drain(_ reply: Reply) async {
-    guard reply.isWriting || reply.hasPending else { return }
-    let idle = reply.idle ?? Signal()
-    reply.idle = idle
-    await idle.wait()
+  /// Calls `body` once when no piece of the reply waits any more, also at once.
+  func whenWritten(_ reply: Reply, _ body: @escaping () -> Void) {
+    guard reply.isWriting || reply.hasPending else { return body() }
+    reply.whenWritten = body
   }
 
   /// A reply whose pieces are on their way waits for their end: calls that are repeated cannot change places.
@@ -222,8 +221,9 @@ final class ReplyWriter {
       if reply.hasPending {
         enlist(reply)
       } else {
-        reply.idle?.fire()
-        reply.idle = nil
+        let written = reply.whenWritten
+        reply.whenWritten = nil
+        written?()
       }
     }
   }

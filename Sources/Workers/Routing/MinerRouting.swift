@@ -40,7 +40,7 @@ final class MinerRouting {
   // MARK: decisions
 
   /// The miner to ask next for a user's request; nil when none is left.
-  func choose(_ period: LoadedPeriod, taskIndex: Int, tried: Set<String>) -> Router.Candidate? {
+  func choose(_ period: LoadedPeriod, taskIndex: Int, tried: [String]) -> Router.Candidate? {
     router.choose(
       task: period.snapshot.tasks[taskIndex].name, candidates: candidates(period, taskIndex), tried: tried,
       now: Monotonic.now(), random: &random)

@@ -107,7 +107,7 @@ package struct Router: Sendable {
 
   /// The miner to ask next; nil when none is left. Miners in `tried` are not asked again.
   package func choose(
-    task: String, candidates: [Candidate], tried: Set<String>, now: Monotonic, random: inout SeededRandom
+    task: String, candidates: [Candidate], tried: [String], now: Monotonic, random: inout SeededRandom
   ) -> Candidate? {
     var pools = Pools()
     let unknown = MinerHealth(tuning)

@@ -182,7 +182,7 @@ struct ChatChunkPropertyTests {
   }
 
   private static let form = ChunkForm(
-    id: "j", model: "m", createdSeconds: 5, isChat: true, keepsLogprobs: true)
+    id: "j", frame: .init(model: "m", isChat: true), createdSeconds: 5, keepsLogprobs: true)
 
   @Test("never traps on mutated chunks, and accepts nothing that Foundation refuses")
   func mutated() {

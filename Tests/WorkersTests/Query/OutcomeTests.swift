@@ -47,9 +47,10 @@ struct OutcomeTests {
       let grant = Grant(
         id: "a", token: "t", kind: .organic, task: task.name, attempt: 1, deadlineMilliseconds: nil,
         streams: true, payload: [])
-      let form = relay.map { _ in ReplyForm(grant, task, parameters, nowMilliseconds: 0) }
+      let loaded = LoadedTask(task)
+      let form = relay.map { _ in ReplyForm(grant, loaded, parameters, nowMilliseconds: 0) }
       let run = AttemptRun(
-        task: LoadedTask(task), hotkey: "5Miner", parameters: parameters, limits: .init(), keepsAnswer: true,
+        task: loaded, hotkey: "5Miner", parameters: parameters, limits: .init(), keepsAnswer: true,
         form: form, relay: relay)
       run.onFirstContent = { _ in isWanted }
       let body = RequestBuilder.body(task, parameters)

@@ -104,3 +104,10 @@ struct ReplyWriterTests {
     }
   }
 }
+
+extension ReplyWriter {
+  /// Waits until no piece of a reply waits any more.
+  fileprivate func drain(_ reply: Reply) async {
+    await withUnsafeContinuation { continuation in whenWritten(reply) { continuation.resume() } }
+  }
+}

@@ -108,11 +108,12 @@ struct RouterTests {
   func tried() {
     let router = Router()
     var random = SeededRandom(seed: 3)
-    var tried: Set<String> = []
+    var tried: [String] = []
     while let choice = router.choose(
       task: "t", candidates: RouterTests.candidates, tried: tried, now: start, random: &random)
     {
-      #expect(tried.insert(choice.hotkey).inserted)
+      #expect(!tried.contains(choice.hotkey))
+      tried.append(choice.hotkey)
     }
     #expect(tried.count == 6)
   }

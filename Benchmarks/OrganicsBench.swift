@@ -109,17 +109,12 @@ enum OrganicsBench {
     guard answer == "created" else { throw BenchFailure("a request was not taken: \(answer)") }
   }
 
-  /// The door as gateways use it.
   private static func call(_ scene: Scene, seed: Int, tokens: Int) async throws -> String {
     let payload =
       #"{"messages":[{"role":"user","content":"Tell me about lighthouses."}],"seed":\#(seed),"#
       + #""max_tokens":\#(tokens)}"#
-    let reply = try await scene.queue.redis.send(
-      RedisCommand(
-        "FCALL", "vision_submit_v1", "1", scene.queue.keys.fixed(.organic), "o\(seed)", Scene.probeTask,
-        payload))
-    let words = (reply.elements ?? []).compactMap(\.text)
-    return words.first == "refused" ? words[1] : words.first ?? ""
+    return try await Door.submit(
+      scene.queue, id: "o\(seed)", task: Scene.probeTask, payload: Array(payload.utf8))
   }
 
   // MARK: a full queue

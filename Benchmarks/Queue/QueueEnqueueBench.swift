@@ -20,11 +20,7 @@ enum QueueEnqueueBench {
       wide.append(try await perSecond(requests) { try await yard.submit(requests, prefix: "w") })
       for number in 0..<2_000 {
         single.append(
-          try await microseconds {
-            let result = try await yard.queue.submit(
-              id: "s\(number)", task: QueueYard.task, payload: QueueYard.payload)
-            guard result == .created else { throw BenchFailure("a job was not taken: \(result)") }
-          })
+          try await microseconds { try await yard.submit("s\(number)") })
         var command = RedisCommand("LPUSH", "bench:list")
         command.add(QueueYard.payload)
         push.append(try await microseconds { _ = try await lab.redis.send(command) })

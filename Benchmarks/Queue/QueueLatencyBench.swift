@@ -22,7 +22,7 @@ enum QueueLatencyBench {
     for number in 0..<jobs {
       let id = "l\(number)"
       started[id] = Monotonic.now()
-      _ = try await yard.queue.submit(id: id, task: QueueYard.task, payload: QueueYard.payload)
+      try await yard.submit(id)
       await EventLoop.shared.sleep(milliseconds: distanceMilliseconds)
     }
     try await yard.wait(seconds: 10, for: "all jobs") { milliseconds.count == jobs }

@@ -64,10 +64,15 @@ public enum FunctionLibrary {
   public static let source = makeSource()
 
   private static func makeSource() -> String {
-    var text = "#!lua name=\(name)\n"
+    var text = """
+      #!lua name=\(name)
+      local look_at, look_room, look_share, look_most = 0, 0, 0, 0
+      local function look() \(Script.Clock.redis.memoryCode) end
+
+      """
     for (script, flags, about) in published {
       let function = "vision_\(script.rawValue)_v\(version)"
-      let body = stripped(script.body)
+      let body = Prelude.stripped(script.body)
       let keys = script.keys.map { key in
         "local \(key.rawValue.replacingOccurrences(of: ":", with: "_"))_key = prefix .. '\(key.rawValue)'\n"
       }
@@ -78,7 +83,7 @@ public enum FunctionLibrary {
         return redis.error_reply('ERR \(function) needs one key, such as vision:{q}:organic')
         end
         \(keys.joined())local function now_ms() \(Script.Clock.redis.code) end
-        \(memory(for: script))\(needed(by: body))\(body)end
+        \(memory(for: script))\(Prelude.needed(by: body))\(body)end
         redis.register_function{function_name='\(function)', callback=\(function),
         description="\(about)", flags={\(flags)}}
 
@@ -87,42 +92,20 @@ public enum FunctionLibrary {
     return text
   }
 
-  /// Only intake looks at the memory.
+  /// `memory_share`, which intake alone calls. `INFO memory` takes as long as all the rest of a submit, so what it said
+  /// holds for 100 ms, or until a hundredth of the memory was given away.
   private static func memory(for script: Script) -> String {
-    script.isIntake ? "local function memory_share()\n\(Script.Clock.redis.memoryCode)\nend\n" : ""
-  }
+    guard script.isIntake else { return "" }
+    return """
+      local function memory_share(now, bytes)
+      look_room = look_room - bytes - 1000
+      if now < look_at or now >= look_at + 100 or look_room < 0 then
+      look_share, look_most = look()
+      look_at, look_room = now, look_most / 100 - bytes
+      end
+      return look_share
+      end
 
-  /// Without comments, indentation and empty lines.
-  private static func stripped(_ text: String) -> String {
-    text.filledLines.map { $0.drop { $0 == " " } }.filter { !$0.isEmpty && !$0.hasPrefix("--") }
-      .map { $0 + "\n" }.joined()
-  }
-
-  /// The prelude's definitions that `text` uses, and those that they use.
-  private static func needed(by text: String) -> String {
-    var blocks: [(name: String, text: String)] = []
-    for line in String(decoding: PackageResources.prelude_lua, as: UTF8.self).filledLines {
-      let start = words(in: line.prefix { $0 != "(" })
-      if line.hasPrefix("local "), let name = start.first(where: { $0 != "local" && $0 != "function" }) {
-        blocks.append((String(name), String(line)))
-      } else if !blocks.isEmpty {
-        blocks[blocks.count - 1].text += "\n" + line
-      }
-    }
-    var chosen: Set<Int> = []
-    var pending = [text]
-    while let next = pending.popLast() {
-      let used = Set(words(in: next[...]))
-      for (index, block) in blocks.enumerated() where used.contains(block.name[...]) {
-        if chosen.insert(index).inserted { pending.append(stripped(block.text)) }
-      }
-    }
-    return chosen.sorted().map { stripped(blocks[$0].text) }.joined()
-  }
-
-  /// Names and numbers, in order. By hand: a regular expression took half of a program's start.
-  private static func words(in text: Substring) -> [Substring] {
-    let letters = Set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_".utf8)
-    return text.utf8.split { !letters.contains($0) }.map { Substring($0) }
+      """
   }
 }

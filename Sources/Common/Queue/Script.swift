@@ -18,14 +18,15 @@ public enum Script: String, CaseIterable, Sendable {
     /// A key that tests set.
     case testKey
 
-    /// The body of `memory_share`.
+    /// The body of `memory_share`: the share of the memory that is used, and the memory, bytes.
     var memoryCode: String {
       switch self {
       case .redis:
         """
         local text = redis.call('INFO', 'memory')
         local most = tonumber(string.match(text, 'maxmemory:(%d+)') or '0')
-        return most > 0 and tonumber(string.match(text, 'used_memory:(%d+)')) / most or 0
+        if most == 0 then return 0, math.huge end
+        return tonumber(string.match(text, 'used_memory:(%d+)')) / most, most
         """
       case .testKey:
         "return tonumber(redis.call('GET', prefix .. '\(Keys.Fixed.testMemory.rawValue)') or '0')"
@@ -115,18 +116,18 @@ public enum Script: String, CaseIterable, Sendable {
     }
   }
 
-  /// What Redis runs: flags, the names of the keys, clock and memory, the prelude and the script's own text.
+  /// What Redis runs: flags, the names of the keys, clock and memory, what it needs of the prelude, and its own text.
   package func source(clock: Clock) -> String {
     let names = keys.map { $0.rawValue.replacingOccurrences(of: ":", with: "_") + "_key" }
     let places = names.indices.map { "KEYS[\($0 + 1)]" }
+    let text = Prelude.stripped(body)
+    let memory = isIntake ? "local function memory_share() \(clock.memoryCode) end\n" : ""
     return """
       #!lua\(flags)
       local prefix = string.match(KEYS[1], '^.-}:')
       local \(names.joined(separator: ", ")) = \(places.joined(separator: ", "))
       local function now_ms() \(clock.code) end
-      local function memory_share() \(clock.memoryCode) end
-      \(String(decoding: PackageResources.prelude_lua, as: UTF8.self))
-      \(body)
+      \(memory)\(Prelude.needed(by: text))\(text)
       """
   }
 }

@@ -1,7 +1,7 @@
--- Prelude: joined in front of every script. Before it, generated code names the script's fixed keys and
--- defines `prefix` (all keys of the shard begin with it), `now_ms` (the clock, in ms; Redis's own in
--- production, a key in the test build) and `memory_share` (used memory as a share of maxmemory, 0 without a
--- limit; likewise).
+-- Prelude: what a script uses of it is joined in front of it. Before that, generated code names the script's fixed
+-- keys and defines `prefix` (all keys of the shard begin with it), `now_ms` (the clock, in ms; Redis's own in
+-- production, a key in the test build) and for scripts that take work in `memory_share` (used memory as a share of
+-- maxmemory, 0 without a limit; likewise).
 
 local cursor = 0
 -- The next argument; the position moves on.
@@ -57,7 +57,8 @@ local LEDGER_MAX = 2000000
 
 -- The share of Redis's memory beyond which no new work is taken: the rest is for what runs.
 local MEMORY_SHARE_MAX = 0.8
-local function is_memory_short() return memory_share() > MEMORY_SHARE_MAX end
+-- Takes the time and how many bytes come in.
+local function is_memory_short(now, bytes) return memory_share(now, bytes) > MEMORY_SHARE_MAX end
 
 -- Whether `token` holds the single role; a caller without it must not write.
 local function leads(role, token)

@@ -133,11 +133,11 @@ if #payload > bytes_max then return refuse('too_large', 'payload', 'has more tha
 local field, fault = payload_fault(cjson.decode(about))
 if field then return refuse('bad_payload', field, fault) end
 if redis.call('SISMEMBER', paused_key, 'intake') == 1 then return refuse('paused') end
-if is_memory_short() then return refuse('full', 'memory', 'is used to more than 80 %') end
+local now = now_ms()
+if is_memory_short(now, #payload) then return refuse('full', 'memory', 'is used to more than 80 %') end
 if redis.call('ZCARD', organic_key) >= waiting_max or redis.call('XLEN', ledger_key) >= LEDGER_MAX then
   return refuse('full')
 end
-local now = now_ms()
 -- As text: Redis writes each number that it gets from Lua as a float.
 local order = string.format('%.0f', redis.call('INCR', admission_key))
 redis.call('HSET', hash, 'v', '1', 'kind', 'organic', 'state', 'waiting', 'task', task, 'order', order,

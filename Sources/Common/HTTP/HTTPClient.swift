@@ -15,7 +15,7 @@ public final class HTTPClient {
     public var idleConnectionsMax = 1024
     /// Most transfers at a time; one more fails with `other`.
     public var transfersMax = 10_000
-    /// Bytes of each transfer's receive buffer: 1024 to 65536. Besides it libcurl takes about 12 KB for a stream. A
+    /// Bytes of each transfer's receive buffer: 1024 to 65536. Besides it libcurl takes about 10 KB for a stream. A
     /// chunk of a text answer fits into the default, and an image takes 500 reads for each megabyte.
     public var bufferBytes = 2 * 1024
     /// Most URLs that are kept as libcurl reads them, about 500 bytes each: more than a period has miners and tasks.

@@ -93,7 +93,7 @@ public enum FunctionLibrary {
   }
 
   /// `memory_share`, which intake alone calls. `INFO memory` takes as long as all the rest of a submit, so what it said
-  /// holds for 100 ms, or until a hundredth of the memory was given away.
+  /// holds for 100 ms, or until submits took a hundredth of the memory.
   private static func memory(for script: Script) -> String {
     guard script.isIntake else { return "" }
     return """

@@ -116,7 +116,8 @@ public enum Script: String, CaseIterable, Sendable {
     }
   }
 
-  /// What Redis runs: flags, the names of the keys, clock and memory, what it needs of the prelude, and its own text.
+  /// What Redis runs: flags, the line that says what it is, the names of the keys, clock and memory, what it needs of
+  /// the prelude, and its own text.
   package func source(clock: Clock) -> String {
     let names = keys.map { $0.rawValue.replacingOccurrences(of: ":", with: "_") + "_key" }
     let places = names.indices.map { "KEYS[\($0 + 1)]" }
@@ -124,6 +125,7 @@ public enum Script: String, CaseIterable, Sendable {
     let memory = isIntake ? "local function memory_share() \(clock.memoryCode) end\n" : ""
     return """
       #!lua\(flags)
+      \(body.filledLines.first ?? "")
       local prefix = string.match(KEYS[1], '^.-}:')
       local \(names.joined(separator: ", ")) = \(places.joined(separator: ", "))
       local function now_ms() \(clock.code) end

@@ -54,8 +54,9 @@ final class QueryHandler {
 
   /// A job is settled, handed back or lost.
   func end(_ job: QueryJob) {
+    // A slot must not be freed twice.
+    guard jobs.remove(job) else { return assertionFailure("job \(job.grant.id) ended twice") }
     job.end(in: parts.keeper)
-    jobs.remove(job)
     onEnd(job.grant)
   }
 

@@ -99,6 +99,7 @@ final class ReplyWriter {
   /// Calls `body` once when no piece of the reply waits any more, also at once.
   func whenWritten(_ reply: Reply, _ body: @escaping () -> Void) {
     guard reply.isWriting || reply.hasPending else { return body() }
+    assert(reply.whenWritten == nil, "two wait for reply \(reply.id)")
     reply.whenWritten = body
   }
 

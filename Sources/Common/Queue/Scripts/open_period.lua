@@ -14,7 +14,7 @@ if not leads('producer', token) then return {'stale'} end
 local hash = period_key(period)
 local known = redis.call('HMGET', hash, 'snapshot', 'seed')
 if known[1] then return {'known', known[1], known[2]} end
-if is_memory_short() then return redis.error_reply('OOM more than 80 % of the memory is used: no period is opened') end
+if is_memory_short(now_ms(), 0) then return redis.error_reply('OOM more than 80 % of the memory is used: no period is opened') end
 redis.call('HSET', hash, 'v', 1, 'state', 'planning', 'start', first, 'end', last, 'planned', planned,
   'snapshot', snapshot, 'seed', seed, 'next', 0)
 redis.call('ZADD', periods_key, first, period)

@@ -16,7 +16,7 @@ local expected = tonumber(redis.call('HGET', hash, 'next') or '-1')
 if expected < 0 then return {'unknown'} end
 if number ~= expected then return {'ok', expected} end
 if redis.call('HGET', hash, 'state') ~= 'planning' then return {'unknown'} end
-if is_memory_short() then return redis.error_reply('OOM more than 80 % of the memory is used: no plan is added') end
+if is_memory_short(now_ms(), 0) then return redis.error_reply('OOM more than 80 % of the memory is used: no plan is added') end
 if redis.call('ZCARD', due_key) >= DUE_MAX then return redis.error_reply('OOM too many planned queries wait') end
 if #volumes > 0 then redis.call('HSET', volume_key(period), unpack(volumes)) end
 if #jobs > 0 then

@@ -1,6 +1,7 @@
 -- submit: a user's request into the organic queue. Published as the function vision_submit_v1.
 -- Guarantee: a known id changes nothing and tells the job's state; an accepted job is stored whole; order
---   of admission is order of service. Refused as full, by itself, when more than 80 % of Redis's memory is used.
+--   of admission is order of service. Refused as full, by itself, when more than 80 % of Redis's memory is used, as
+--   it was seen at most 100 ms and a hundredth of the memory before.
 -- KEYS organic, organic:deadline, wake:organic, paused, admission, tasks, ledger, limits
 -- ARGS 1 id  2 task  3 payload, then any of these names, each followed by its value:
 --      account      whom the usage is counted for, at most 128 bytes without '|'

@@ -17,6 +17,11 @@ final class BareWorker {
   private let settler: Settler
   private let stopped = Signal()
   private var loops: [Task<Void, Never>] = []
+  /// How a reply ends that a miner gave, field by field as in `vision-workers`.
+  static let lastEntry = [
+    ("end", "done"), ("status", "200"), ("bytes", "0"), ("uid", "0"), ("prompt_tokens", "7"),
+    ("completion_tokens", "20"), ("first_ms", "5"), ("total_ms", "20"),
+  ]
   /// Jobs that began and those that were settled.
   private(set) var begun = 0
   private(set) var settled = 0
@@ -70,8 +75,9 @@ final class BareWorker {
     begun += 1
     onStart(grant)
     let lease = keeper.hold(id: grant.id, token: grant.token, leaseMilliseconds: 6_000) { _ in }
-    let last = grant.kind == .organic ? [("end", "done"), ("status", "200")] : []
-    let end = Settlement(id: grant.id, token: grant.token, state: .done, attempts: [], last: last)
+    let end = Settlement(
+      id: grant.id, token: grant.token, state: .done, attempts: [],
+      last: grant.kind == .organic ? BareWorker.lastEntry : [])
     settler.settle(end) { result in
       if result == .ok { self.settled += 1 } else { self.lost += 1 }
       self.keeper.drop(lease)

@@ -76,17 +76,16 @@ struct CommandsAlone {
     all += ids.flatMap { isOrganic ? settleOrganic($0) : settlePlanned($0) }
     all.append(["ZREM", keys.fixed(.lease)] + ids)
     all.append((isOrganic ? ["UNLINK"] : ["DEL"]) + ids.map { isOrganic ? keys.payload($0) : keys.job($0) })
-    all.append(["HINCRBY", keys.fixed(.counts), "attempt", String(ids.count)])
+    all.append(["HINCRBY", keys.fixed(isOrganic ? .usage : .counts), "all", String(ids.count)])
     return all
   }
 
   private func claimPlanned(_ id: String) -> [[String]] {
     [
-      ["HINCRBY", keys.job(id), "attempt", "1"],
       [
         "HSET", keys.job(id), "v", "1", "kind", "synthetic", "state", "running", "task", "bench", "token",
         "nonce1234567890.1", "worker", "w",
-      ],
+      ]
     ]
   }
 
@@ -100,38 +99,18 @@ struct CommandsAlone {
     ]
   }
 
-  private func settlePlanned(_ id: String) -> [[String]] {
-    [["HMGET", keys.job(id), "state", "token", "kind", "account", "task"]] + attempt(id, "synthetic")
-  }
+  private func settlePlanned(_ id: String) -> [[String]] { [["HMGET", keys.job(id), "state", "token"]] }
 
   private func settleOrganic(_ id: String) -> [[String]] {
-    [["HMGET", keys.job(id), "state", "token", "kind", "account", "task"]] + attempt(id, "organic") + [
-      ["XREVRANGE", keys.reply(id), "+", "-", "COUNT", "2"],
+    [
+      ["HMGET", keys.job(id), "state", "token", "kind", "account", "task"],
       [
         "HSET", keys.job(id), "state", "done", "finished", Self.lease, "bytes", "0", "status", "200",
         "prompt_tokens", "7", "completion_tokens", "20",
       ],
-      ["HDEL", keys.job(id), "token", "worker"],
       ["EXPIRE", keys.job(id), "3600"],
-      [
-        "XADD", keys.reply(id), "*", "end", "done", "status", "200", "prompt_tokens", "7",
-        "completion_tokens",
-        "20",
-      ],
+      ["XADD", keys.reply(id), "*"] + BareWorker.lastEntry.flatMap { [$0.0, $0.1] },
       ["EXPIRE", keys.reply(id), "3600"],
-    ]
-  }
-
-  /// The ledger's entry and the miner's volume.
-  private func attempt(_ id: String, _ kind: String) -> [[String]] {
-    [
-      [
-        "XADD", keys.fixed(.ledger), "*", "v", "1", "type", "attempt", "job", id, "kind", kind, "period",
-        "1700000000", "task", "bench", "miner", "0", "hotkey", "miner", "outcome", "ok", "status", "200",
-        "work",
-        "1000", "units", "10", "first_ms", "5", "total_ms", "20", "settles", "1",
-      ],
-      ["HINCRBY", keys.prefix + "period:1700000000:volume", "used:bench:0", "1000"],
     ]
   }
 }

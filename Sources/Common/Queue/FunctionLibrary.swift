@@ -60,7 +60,8 @@ public enum FunctionLibrary {
   }
 
   /// The library's whole text: for each function the parts of the prelude that it needs and the script's own
-  /// text, without comments. So a change elsewhere leaves a published version as it is.
+  /// text, without comments. So a change elsewhere leaves a published version as it is. What a script has before its
+  /// line `call:` is made when the library is loaded, and not at each call.
   public static let source = makeSource()
 
   private static func makeSource() -> String {
@@ -72,10 +73,12 @@ public enum FunctionLibrary {
       """
     for (script, flags, about) in published {
       let function = "vision_\(script.rawValue)_v\(version)"
-      let body = Prelude.stripped(script.body)
+      let parts = script.body.components(separatedBy: "\n-- call:\n")
+      let body = Prelude.stripped(parts.last ?? "")
       let keys = script.keys.map { key in
         "local \(key.rawValue.replacingOccurrences(of: ":", with: "_"))_key = prefix .. '\(key.rawValue)'\n"
       }
+      if parts.count > 1 { text += Prelude.stripped(parts[0]) }
       text += """
         local function \(function)(KEYS, ARGV)
         local prefix = #KEYS == 1 and string.match(KEYS[1], '^[^{}]+:{[^{}]+}:')

@@ -177,7 +177,7 @@ final class QueueModelRun {
     for grant in result.grants {
       let job = model.jobs[grant.id]!
       try expect(grant.token, job.token!)
-      try expect(grant.attempt, job.attempt!)
+      try expect(grant.attempt, job.attempt ?? 1)
       try expect(grant.kind, job.kind)
       try expect(grant.task, job.task)
       try expect(grant.deadlineMilliseconds, job.deadline)
@@ -274,7 +274,7 @@ final class QueueModelRun {
       grant?.id, model.claimCheck(worker: worker(number), nonce: nonce, server: server, tasks: names))
     guard let grant, let job = model.jobs[grant.id] else { return }
     try expect(grant.token, job.token!)
-    try expect(grant.attempt, job.attempt!)
+    try expect(grant.attempt, job.attempt ?? 1)
     try expect(grant.remoteID ?? "", job.remote ?? "")
     try expect(grant.answer.count, job.answer!)
     try expect(FieldList.attempt(grant.entry, miner: grant.miner), job.fields)

@@ -55,8 +55,10 @@ extension ReferenceQueue {
       job.isInDeadlines = false
       job.token = token
       job.worker = worker
+      // The record of a query that begins for the first time says no number.
+      let known = job.kind == .organic ? 0 : job.hasRecord ? 1 : nil
+      job.attempt = known.map { (job.attempt ?? $0) + 1 }
       job.hasRecord = true
-      job.attempt = (job.attempt ?? 0) + 1
     }
   }
 
@@ -144,6 +146,8 @@ extension ReferenceQueue {
     if job.kind == .organic {
       let last = Dictionary(settlement.last) { $1 }
       finish(id, settlement.state.rawValue, reply: "end=\(last["end"] ?? settlement.state.rawValue)")
+      // Who did it stays readable.
+      change(id) { ended in (ended.token, ended.worker) = (job.token, job.worker) }
       countUsage(job.task, last)
     } else {
       touched.insert(id)
@@ -175,9 +179,8 @@ extension ReferenceQueue {
   // MARK: checks
 
   mutating func claimCheck(worker: String, nonce: String, server: String, tasks: [String]) -> String? {
-    let token = nonce + ".1"
     if let known = workers[worker], known.checkNonce == nonce {
-      guard let id = known.check.flatMap({ held($0, token)?.id }) else { return nil }
+      guard let id = known.check.flatMap({ held($0, nonce)?.id }) else { return nil }
       renew(id, Self.checkLease)
       return id
     }
@@ -191,7 +194,7 @@ extension ReferenceQueue {
     change(id) { job in
       job.state = "running"
       job.place = .lease(until)
-      job.token = token
+      job.token = nonce
       job.worker = worker
       job.attempt = (job.attempt ?? 0) + 1
     }

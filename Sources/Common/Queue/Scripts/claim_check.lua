@@ -5,24 +5,24 @@
 --   with the same nonce grants nothing new and returns what the first call granted, leased from now. Without
 --   a grant the marker says when the next answer may be taken.
 -- KEYS lease, paused, verdicts, checks, checks:begun, wake:check
--- ARGS 1 worker id  2 nonce  3 lease, ms  4 the checking server, '' for none
+-- ARGS 1 worker id  2 nonce, the token of the check  3 lease, ms  4 the checking server, '' for none
 --      5 list of tasks in order of preference (0…100)
--- RETURNS {} | {id, token, task, attempt, remote task id or '', fields of the attempt, answer, how often
+-- RETURNS {} | {id, nonce, task, attempt, remote task id or '', fields of the attempt, answer, how often
 --   servers have tried}
 local worker, nonce, lease = take(), take(), take_int()
 local server = take()
 local tasks = take_list()
 local now = now_ms()
-local worker_hash, token = worker_key(worker), nonce .. '.1'
+local worker_hash = worker_key(worker)
 
 local known = redis.call('HMGET', worker_hash, 'check_nonce', 'check')
 if known[1] == nonce then
   local job = redis.call('HMGET', job_key(known[2] or ''), 'state', 'token', 'task', 'attempt', 'remote', 'fields',
     'tries')
-  if job[1] ~= 'running' or job[2] ~= token then return {} end
+  if job[1] ~= 'running' or job[2] ~= nonce then return {} end
   redis.call('ZADD', lease_key, 'GT', now + lease, known[2])
   local answer = redis.call('GET', answer_key(known[2])) or ''
-  return {known[2], token, job[3], tonumber(job[4]), job[5] or '', cmsgpack.unpack(job[6]), answer, tonumber(job[7] or '0')}
+  return {known[2], nonce, job[3], tonumber(job[4]), job[5] or '', cmsgpack.unpack(job[6]), answer, tonumber(job[7] or '0')}
 end
 if redis.call('SISMEMBER', paused_key, 'check') == 1 then return {} end
 
@@ -72,13 +72,13 @@ if not id then task, id, job, answer = take_first(fewest) end
 if id then
   local hash = job_key(id)
   local attempt = redis.call('HINCRBY', hash, 'attempt', 1)
-  redis.call('HSET', hash, 'state', 'running', 'token', token, 'worker', worker)
+  redis.call('HSET', hash, 'state', 'running', 'token', nonce, 'worker', worker)
   redis.call('ZADD', lease_key, now + lease, id)
   redis.call('ZADD', wake_check_key, 0, 'check')
   redis.call('HSET', worker_hash, 'check_nonce', nonce, 'check', id)
   -- A worker that dies before its first heartbeat must be missed too.
   redis.call('PEXPIRE', worker_hash, lease, 'NX')
-  return {id, token, task, attempt, job[1] or '', cmsgpack.unpack(job[2]), answer, tonumber(job[4] or '0')}
+  return {id, nonce, task, attempt, job[1] or '', cmsgpack.unpack(job[2]), answer, tonumber(job[4] or '0')}
 end
 local wake = nil
 for index = 1, math.min(#tasks, 100) do

@@ -136,14 +136,16 @@ end
 
 -- Most fields of the usage record: three for each pair of account and task.
 local USAGE_MAX = 300000
--- Counts requests for an account, one by default, and their tokens. When there are too many accounts, new ones are counted together as '*'.
+-- Counts requests for an account and their tokens. When there are too many accounts, new ones are counted together as '*'.
 -- Needs the key usage.
 local function count_usage(account, task, prompt_tokens, completion_tokens, requests)
   local name = (account or '') .. '|' .. (task or '') .. '|'
-  if redis.call('HEXISTS', usage_key, name .. 'requests') == 0 and redis.call('HLEN', usage_key) >= USAGE_MAX then
+  local sum = redis.call('HINCRBY', usage_key, name .. 'requests', requests)
+  if sum == requests and redis.call('HLEN', usage_key) > USAGE_MAX then
+    redis.call('HDEL', usage_key, name .. 'requests')
     name = '*|' .. (task or '') .. '|'
+    redis.call('HINCRBY', usage_key, name .. 'requests', requests)
   end
-  redis.call('HINCRBY', usage_key, name .. 'requests', requests or 1)
   redis.call('HINCRBY', usage_key, name .. 'prompt_tokens', prompt_tokens)
   redis.call('HINCRBY', usage_key, name .. 'completion_tokens', completion_tokens)
 end

@@ -57,7 +57,7 @@ local function interrupt(id, hash, job, reply)
   redis.call('HINCRBY', counts_key, 'dead', 1)
   -- Four characters make about a token, as where the worker counts them.
   local prompt_tokens = math.max(1, math.floor(redis.call('STRLEN', payload_key(id)) / 4))
-  count_usage(job[8], job[7], prompt_tokens, reply.tokens)
+  count_usage(job[8], job[7], prompt_tokens, reply.tokens, 1)
   redis.call('XADD', reply_key(id), '*', 'end', 'interrupted', 'error', 'the worker stopped in mid-answer',
     'status', 500, 'pieces', reply.pieces, 'bytes', reply.bytes, 'prompt_tokens', prompt_tokens,
     'completion_tokens', reply.tokens)

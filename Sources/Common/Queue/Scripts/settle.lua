@@ -11,29 +11,48 @@
 --      total_ms, settles), a list for the sample (0, or: check id, task, hotkey, most waiting checks of the task, most bytes of
 --      all answers, answer bytes) and a list for the reply's last entry (0, or field, value, …)
 -- RETURNS place (from 1) and 'lost' or 'cancelled', … for each job that was not just ended
-local call, now, results = redis.call, now_ms(), {}
+local call, ARGV, tonumber, pcall, floor = redis.call, ARGV, tonumber, pcall, math.floor
+local now, results = now_ms(), {}
 -- What many jobs pass on is text: Redis writes each number that it gets from Lua as a float.
 local now_text, tombstone_text = string.format('%.0f', now), tostring(TOMBSTONE_SECONDS)
+
+-- A count among the arguments.
+local function count_at(at)
+  local value = tonumber(ARGV[at])
+  if value == nil or value ~= floor(value) then
+    error('argument ' .. at .. ' is no integer: ' .. tostring(ARGV[at]))
+  end
+  return value
+end
+
+-- Where the parts of each job begin: its id (token and state follow), its first attempt and how many there are, its
+-- sample and its reply's last entry with their lengths. All are read before the first write.
+local VALUES, ATTEMPTS_MAX = 13, 100
+local jobs = math.min(count_at(1), 50)
+local ids, attempts, samples, samples_size, lasts, lasts_size = {}, {}, {}, {}, {}, {}
+local at = 2
+for index = 1, jobs do
+  ids[index], attempts[index] = at, count_at(at + 3)
+  if attempts[index] > ATTEMPTS_MAX then error('a job has more attempts than ' .. ATTEMPTS_MAX) end
+  at = at + 4
+  for _ = 1, attempts[index] do
+    if count_at(at) ~= VALUES then error('an attempt has other values than the ledger') end
+    at = at + 1 + VALUES
+  end
+  samples[index], samples_size[index] = at + 1, count_at(at)
+  at = at + 1 + samples_size[index]
+  lasts[index], lasts_size[index] = at + 1, count_at(at)
+  at = at + 1 + lasts_size[index]
+end
+
 -- What the jobs of a call have in common is written once, at its end: leases that end, records and requests
 -- that go, and sums by period and by account.
-local leases, records, payloads, attempts_written, settled, used = {}, {}, {}, 0, {}, {}
+local leases, records, payloads, attempts_written = {}, {}, {}, 0
+local ended, planned_ended, organics_ended = 0, 0, 0
+local done, failed, volumes, used = {}, {}, {}, {}
 
--- Where a list stands in the arguments; the position moves behind it.
-local function take_range()
-  local count = take_int()
-  local range = {cursor + 1, cursor + count}
-  cursor = cursor + count
-  return range
-end
-
--- Where an attempt's values begin, and what each of them is.
-local VALUES = 13
+-- Where an attempt's values stand, from its first one.
 local PERIOD, TASK, MINER, OUTCOME, WORK, UNITS = 2, 3, 4, 6, 8, 9
-local function take_attempt()
-  local range = take_range()
-  if range[2] - range[1] + 1 ~= VALUES then error('an attempt has other values than the ledger') end
-  return range[1]
-end
 
 -- The fields and values of an attempt's ledger entry.
 local function attempt_fields(first)
@@ -51,15 +70,13 @@ end
 
 local lives = {}
 local function add_volume(first)
-  local work = tonumber(ARGV[first + WORK])
-  if not work or work <= 0 then return end
+  local work = ARGV[first + WORK]
+  if work == '0' or (tonumber(work) or 0) <= 0 then return end
   local period = ARGV[first + PERIOD]
   -- Work of a period that is gone counts for nothing, and its record would stay for ever.
   if not lives[period] then lives[period] = call('PTTL', period_key(period)) end
   if lives[period] == -2 then return end
-  local volume = volume_key(period)
-  call('HINCRBY', volume, 'used:' .. ARGV[first + TASK] .. ':' .. ARGV[first + MINER], work)
-  if lives[period] > 0 then call('PEXPIRE', volume, lives[period]) end
+  call('HINCRBY', volume_key(period), 'used:' .. ARGV[first + TASK] .. ':' .. ARGV[first + MINER], work)
 end
 
 local function add_sample(first, attempt)
@@ -80,108 +97,122 @@ local function add_sample(first, attempt)
   call('ZADD', wake_check_key, 0, 'check')
 end
 
-local function count(text) return math.floor(tonumber(text or '0') or 0) end
-
--- The fields of a reply's last entry as a table.
-local function named(range)
-  local result = {}
-  for index = range[1], range[2], 2 do result[ARGV[index]] = ARGV[index + 1] end
-  return result
+-- What the reply's last entry says: how it ended, the HTTP status, its bytes and tokens; as text, nil for what it
+-- does not say.
+local function read_last(index)
+  local ending, status, bytes, prompt_tokens, completion_tokens
+  for at = lasts[index], lasts[index] + lasts_size[index] - 2, 2 do
+    local name = ARGV[at]
+    if name == 'end' then ending = ARGV[at + 1]
+    elseif name == 'status' then status = ARGV[at + 1]
+    elseif name == 'bytes' then bytes = ARGV[at + 1]
+    elseif name == 'prompt_tokens' then prompt_tokens = ARGV[at + 1]
+    elseif name == 'completion_tokens' then completion_tokens = ARGV[at + 1] end
+  end
+  return ending, status or '', bytes, prompt_tokens or '0', completion_tokens or '0'
 end
 
 -- Adds what a request used to its account's sums.
 local function add_usage(account, task, prompt_tokens, completion_tokens)
-  local name = (account or '') .. '|' .. (task or '')
-  local sum = used[name] or {account, task, 0, 0, 0}
-  used[name] = sum
-  sum[3], sum[4], sum[5] = sum[3] + 1, sum[4] + prompt_tokens, sum[5] + completion_tokens
+  local tasks = used[account or '']
+  if not tasks then
+    tasks = {}
+    used[account or ''] = tasks
+  end
+  local sum = tasks[task or '']
+  if not sum then
+    sum = {0, 0, 0}
+    tasks[task or ''] = sum
+  end
+  sum[1], sum[2], sum[3] = sum[1] + 1, sum[2] + (tonumber(prompt_tokens) or 0), sum[3] + (tonumber(completion_tokens) or 0)
 end
 
 -- `job` holds the record's state, token, kind, account and task.
-local function end_organic(id, hash, state, last, job)
-  local entry = named(last)
-  local prompt_tokens, completion_tokens = count(entry.prompt_tokens), count(entry.completion_tokens)
-  local bytes = entry.bytes or tostring(reply_position(id).bytes)
-  call('HSET', hash, 'state', state, 'finished', now_text, 'bytes', bytes, 'status', entry.status or '', 'prompt_tokens', tostring(prompt_tokens),
-    'completion_tokens', tostring(completion_tokens))
-  call('HDEL', hash, 'token', 'worker')
+local function end_organic(index, id, hash, job)
+  local state = ARGV[ids[index] + 2]
+  local ending, status, bytes, prompt_tokens, completion_tokens = read_last(index)
+  -- Token and worker stay: in a job that ended they open nothing, and say who did it.
+  call('HSET', hash, 'state', state, 'finished', now_text, 'bytes', bytes or tostring(reply_position(id).bytes),
+    'status', status, 'prompt_tokens', prompt_tokens, 'completion_tokens', completion_tokens)
   call('EXPIRE', hash, tombstone_text)
-  local reply = reply_key(id)
-  if entry['end'] then
-    call('XADD', reply, '*', unpack(ARGV, last[1], last[2]))
+  local reply, first = reply_key(id), lasts[index]
+  if ending then
+    call('XADD', reply, '*', unpack(ARGV, first, first + lasts_size[index] - 1))
   else
-    call('XADD', reply, '*', 'end', state, unpack(ARGV, last[1], last[2]))
+    call('XADD', reply, '*', 'end', state, unpack(ARGV, first, first + lasts_size[index] - 1))
   end
   call('EXPIRE', reply, tombstone_text)
-  payloads[#payloads + 1] = payload_key(id)
+  organics_ended = organics_ended + 1
+  payloads[organics_ended] = payload_key(id)
   add_usage(job[4], job[5], prompt_tokens, completion_tokens)
 end
 
-local function end_cancelled(hash, attempts, last, job)
+local function end_cancelled(index, hash, job)
   call('HDEL', hash, 'token')
+  local first = ids[index] + 5
   -- The last attempt of a job that was cancelled says nothing about the miner, also when it was complete.
-  local last_one = attempts[#attempts]
-  if last_one then
+  if attempts[index] > 0 then
+    local last_one = first + (attempts[index] - 1) * (VALUES + 1)
     ARGV[last_one + OUTCOME], ARGV[last_one + WORK], ARGV[last_one + UNITS] = 'cancelled', '0', '0'
   end
-  for _, first in ipairs(attempts) do write_attempt(first) end
+  for number = 1, attempts[index] do write_attempt(first + (number - 1) * (VALUES + 1)) end
   if job[3] ~= 'organic' then return end
-  local entry = named(last)
-  local prompt_tokens, completion_tokens = count(entry.prompt_tokens), count(entry.completion_tokens)
-  call('HSET', hash, 'status', entry.status or '', 'prompt_tokens', prompt_tokens,
-    'completion_tokens', completion_tokens)
+  local _, status, _, prompt_tokens, completion_tokens = read_last(index)
+  call('HSET', hash, 'status', status, 'prompt_tokens', prompt_tokens, 'completion_tokens', completion_tokens)
   add_usage(job[4], job[5], prompt_tokens, completion_tokens)
 end
 
-local function settle_one(id, token, state, attempts, sample, last)
-  local hash = job_key(id)
-  local job = call('HMGET', hash, 'state', 'token', 'kind', 'account', 'task')
-  if job[2] ~= token then return 'lost' end
+local function settle_one(index)
+  local place = ids[index]
+  local id = ARGV[place]
+  local hash, period = job_key(id), string.match(id, '^s:(%d+):')
+  local job = period and call('HMGET', hash, 'state', 'token')
+    or call('HMGET', hash, 'state', 'token', 'kind', 'account', 'task')
+  if job[2] ~= ARGV[place + 1] then return 'lost' end
   if job[1] == 'cancelled' then
-    end_cancelled(hash, attempts, last, job)
+    end_cancelled(index, hash, job)
     return 'cancelled'
   end
-  local period = parse_synthetic(id)
-  if job[1] ~= 'running' or (job[3] ~= 'organic' and not period) then return 'lost' end
-  for _, first in ipairs(attempts) do
+  if job[1] ~= 'running' or not (period or job[3] == 'organic') then return 'lost' end
+  local first = place + 5
+  for _ = 1, attempts[index] do
     write_attempt(first)
     add_volume(first)
+    first = first + VALUES + 1
   end
-  if sample[2] >= sample[1] then add_sample(sample[1], attempts[#attempts]) end
-  if job[3] == 'organic' then
-    end_organic(id, hash, state, last, job)
+  if samples_size[index] > 0 then add_sample(samples[index], first - VALUES - 1) end
+  if period then
+    planned_ended = planned_ended + 1
+    records[planned_ended] = hash
+    local sums = ARGV[place + 2] == 'done' and done or failed
+    sums[period] = (sums[period] or 0) + 1
   else
-    records[#records + 1] = hash
-    local name = period .. (state == 'done' and ' done' or ' failed')
-    settled[name] = (settled[name] or 0) + 1
+    end_organic(index, id, hash, job)
   end
-  leases[#leases + 1] = id
+  ended = ended + 1
+  leases[ended] = id
   return 'ok'
 end
 
 local function finish()
-  if #leases > 0 then call('ZREM', lease_key, unpack(leases)) end
-  if #records > 0 then call('DEL', unpack(records)) end
-  if #payloads > 0 then call('UNLINK', unpack(payloads)) end
+  if ended > 0 then call('ZREM', lease_key, unpack(leases)) end
+  if planned_ended > 0 then call('DEL', unpack(records)) end
+  if organics_ended > 0 then call('UNLINK', unpack(payloads)) end
   if attempts_written > 0 then call('HINCRBY', counts_key, 'attempt', attempts_written) end
-  for name, number in pairs(settled) do
-    local period, field = string.match(name, '^(%S+) (%S+)$')
-    count_settled(period, field, number)
+  for period, life in pairs(lives) do
+    if life > 0 then call('PEXPIRE', volume_key(period), life) end
   end
-  for _, sum in pairs(used) do count_usage(sum[1], sum[2], sum[4], sum[5], sum[3]) end
+  for period, number in pairs(done) do count_settled(period, 'done', number) end
+  for period, number in pairs(failed) do count_settled(period, 'failed', number) end
+  for account, tasks in pairs(used) do
+    for task, sum in pairs(tasks) do count_usage(account, task, sum[2], sum[3], sum[1]) end
+  end
 end
 
-local jobs = {}
-for index = 1, math.min(take_int(), 50) do
-  local job = {take(), take(), take(), {}}
-  for number = 1, math.min(take_int(), 100) do job[4][number] = take_attempt() end
-  job[5], job[6] = take_range(), take_range()
-  jobs[index] = job
-end
 local fault
-for index, job in ipairs(jobs) do
+for index = 1, jobs do
   -- A job whose record is damaged must not keep what others wrote from being finished.
-  local is_good, result = pcall(settle_one, job[1], job[2], job[3], job[4], job[5], job[6])
+  local is_good, result = pcall(settle_one, index)
   if not is_good then fault = result end
   if not is_good or result ~= 'ok' then
     results[#results + 1] = index

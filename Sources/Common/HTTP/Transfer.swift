@@ -22,13 +22,21 @@ public final class Transfer: Placed {
   /// Where the transfer stands.
   enum State { case running, detached, ended }
 
-  private let client: HTTPClient
+  // What each piece of a body touches stands together: with thousands of transfers it comes from far away.
+  var state = State.running
+  private var contentCame = false
   private var handler: (any TransferHandler)?
-  let timeouts: HTTPTimeouts
+  private var lastByteAt: Monotonic
+  /// Bytes of the body that came so far.
+  public private(set) var bodyBytes = 0
   let limits: HTTPLimits
+  /// Why we end the transfer; nil while libcurl decides.
+  private(set) var verdict: HTTPFailure?
+
+  private let client: HTTPClient
+  let timeouts: HTTPTimeouts
   /// When the transfer was started.
   public let startedAt = Monotonic.now()
-
   /// The multi handle that has the server's connections.
   let multi: CurlMulti
   let easy: EasyHandle
@@ -38,20 +46,13 @@ public final class Transfer: Placed {
   var url: ParsedURL?
   /// Whether libcurl has the easy handle.
   var isAdded = false
-  var state = State.running
   /// Kept by the client's list.
   public var place = 0
-  /// Why we end the transfer; nil while libcurl decides.
-  private(set) var verdict: HTTPFailure?
 
   private var head: HTTPHead?
   private var headerBytes = 0
   private var hasRetryAfter = false
-  /// Bytes of the body that came so far.
-  public private(set) var bodyBytes = 0
   private var firstByteAt: Monotonic?
-  private var lastByteAt: Monotonic
-  private var contentCame = false
   private var timer: LoopTimer?
   private var timerDeadline = Monotonic(nanoseconds: .max)
   /// The timer fired late and was set again for one more look.
@@ -165,7 +166,7 @@ public final class Transfer: Placed {
   /// - Returns: whether to go on.
   func receivedBody(_ bytes: UnsafeRawBufferPointer) -> Bool {
     guard verdict == nil, state == .running else { return false }
-    lastByteAt = Monotonic.now()
+    lastByteAt = EventLoop.shared.turnAt
     bodyBytes += bytes.count
     guard bodyBytes <= limits.responseBytesMax else {
       fail(HTTPFailure(.tooLarge), isDeferred: true)

@@ -108,7 +108,7 @@ public struct ReplyPosition: Equatable, Sendable {
 public struct ReplyPiece: Sendable {
   /// The job's id.
   public var id: String
-  /// Proof of the lease.
+  /// Proof of the lease; not needed of a trusted piece.
   public var token: String
   /// Whether a piece of the reply was written in the generation of the fence, so that this one is not looked at.
   public var isTrusted: Bool

@@ -1,6 +1,12 @@
 import Common
 import Foundation
 
+/// Takes the pieces of a user's reply.
+protocol PieceSink: AnyObject {
+  /// - Parameter tokens: those of the answer up to this piece.
+  @IO func take(_ piece: [UInt8], tokens: Int)
+}
+
 /// One attempt at one miner: sends the request, follows the answer, and says how it ended.
 ///
 /// Nothing on the way of a token waits or allocates more than the bytes it keeps: events are scanned where
@@ -17,6 +23,22 @@ final class AttemptRun: TransferHandler, Placed {
     var answerBytesMax = 2 << 20
   }
 
+  // What each piece of an answer touches stands together: with thousands of streams it comes from far away.
+  private var verdict: Outcome?
+  private var isStream = false
+  private var isDone = false
+  /// Whether the answer may still be checked.
+  private(set) var keepsAnswer: Bool
+  private var firstContentAt: Monotonic?
+  private var parser: SSEParser
+  /// How the user gets the answer.
+  private var form: ReplyForm?
+  /// Takes the user's reply; nil for synthetics.
+  private let sink: (any PieceSink)?
+  /// What it came to, once it ended.
+  private(set) var result = AttemptResult(outcome: .interrupted)
+  private var body: [UInt8] = []
+
   private let loaded: LoadedTask
   /// The miner that is asked.
   let hotkey: String
@@ -24,29 +46,14 @@ final class AttemptRun: TransferHandler, Placed {
   /// Of the request it keeps no more than the answer is measured by.
   private let (steps, images): (Int, Int)
   private let limits: Limits
-  /// Receives each piece of the user's reply and the tokens so far; nil for synthetics.
-  private let relay: ((_ piece: [UInt8], _ tokens: Int) -> Void)?
-  /// How the user gets the answer.
-  private var form: ReplyForm?
-
   /// Called once, at the end.
   private var whenEnded: (() -> Void)?
   private var transfer: Transfer?
-  private var parser: SSEParser
   private var head: HTTPHead?
-  /// What it came to, once it ended.
-  private(set) var result = AttemptResult(outcome: .interrupted)
-  private var verdict: Outcome?
-  private var body: [UInt8] = []
-  /// Whether the answer may still be checked.
-  private(set) var keepsAnswer: Bool
   private static var scratch: [UInt8] = []
   private static var piece: [UInt8] = []
-  private var isStream = false
-  private var isDone = false
   /// The attempt's time, where the user's deadline makes it shorter than the task's.
   private var shortenedMilliseconds: Int?
-  private var firstContentAt: Monotonic?
   private var startedAt: Monotonic?
   /// Called once, with the first content. Returns whether this answer is wanted.
   var onFirstContent: ((AttemptRun) -> Bool)?
@@ -56,14 +63,14 @@ final class AttemptRun: TransferHandler, Placed {
 
   init(
     task: LoadedTask, hotkey: String, parameters: QueryParameters, limits: Limits, keepsAnswer: Bool,
-    form: ReplyForm? = nil, relay: (([UInt8], Int) -> Void)?
+    form: ReplyForm? = nil, sink: (any PieceSink)?
   ) {
     loaded = task
     self.hotkey = hotkey
     (steps, images) = (parameters.steps, parameters.images.count)
     self.limits = limits
     self.keepsAnswer = keepsAnswer
-    self.relay = relay
+    self.sink = sink
     self.form = form
     result.promptTokens = parameters.promptTokens
     parser = SSEParser(eventBytesMax: limits.eventBytesMax)
@@ -165,13 +172,13 @@ final class AttemptRun: TransferHandler, Placed {
   }
 
   private func show(_ piece: [UInt8]) {
-    guard let relay, !piece.isEmpty else { return }
+    guard let sink, !piece.isEmpty else { return }
     if !result.wasShown {
       result.wasShown = true
       onShown?()
       onShown = nil
     }
-    relay(piece, result.contentChunks)
+    sink.take(piece, tokens: result.contentChunks)
   }
 
   private func receiveEvent(_ data: UnsafeRawBufferPointer, _ piece: inout [UInt8]) {

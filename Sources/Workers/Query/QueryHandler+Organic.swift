@@ -36,7 +36,7 @@ extension QueryHandler {
         job,
         OrganicServing(
           period: period, taskIndex: index, request: UserRequest(parameters),
-          reply: ReplyWriter.Reply(id: job.grant.id, token: job.grant.token)))
+          reply: ReplyWriter.Reply(id: job.grant.id, token: job.grant.token, writer: parts.writer)))
     } catch {
       refuse(job, status: 400, error.description)
     }

@@ -151,18 +151,12 @@ final class QueryHandler {
     _ job: QueryJob, _ target: Target, _ parameters: QueryParameters, _ race: OrganicRace?
   ) -> AttemptRun? {
     guard !isAborting, job.isOurs else { return nil }
-    let relay: (([UInt8], Int) -> Void)? = race.map { race in
-      // Not the race: it holds its attempts, and none of them would ever be freed.
-      { [writer = parts.writer, reply = race.reply] piece, tokens in
-        writer.write(piece, to: reply, tokens: tokens)
-      }
-    }
     let form = race.map { _ in
       ReplyForm(job.grant, target.task, parameters, nowMilliseconds: parts.clock.nowMilliseconds)
     }
     let run = AttemptRun(
       task: target.task, hotkey: target.record.hotkey, parameters: parameters, limits: parts.limits,
-      keepsAnswer: parts.room.hasRoom(target.task.config), form: form, relay: relay)
+      keepsAnswer: parts.room.hasRoom(target.task.config), form: form, sink: race?.reply)
     job.add(run)
     race?.reply.onRefusal = { job.lost($0) }
     race?.enter(run)

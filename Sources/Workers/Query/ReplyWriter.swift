@@ -5,9 +5,10 @@ import Common
 @IO
 final class ReplyWriter {
   /// One organic job's reply.
-  final class Reply {
+  final class Reply: PieceSink {
     let id: String
     let token: String
+    private let writer: ReplyWriter
     /// How far the reply has come with what was given to Redis.
     fileprivate var position = ReplyPosition()
     /// The generation of the fence in which a piece of the reply was written.
@@ -29,10 +30,13 @@ final class ReplyWriter {
     /// Why the reply takes no more; nil while it does.
     fileprivate(set) var refusal: LeaseResult?
 
-    init(id: String, token: String) {
+    init(id: String, token: String, writer: ReplyWriter) {
       self.id = id
       self.token = token
+      self.writer = writer
     }
+
+    func take(_ piece: [UInt8], tokens: Int) { writer.write(piece, to: self, tokens: tokens) }
 
     /// Bytes of what was given to Redis.
     var writtenBytes: Int { position.bytes }
@@ -123,7 +127,7 @@ final class ReplyWriter {
   private var mayCall: Bool {
     guard calls > 0, !queued.isEmpty else { return !queued.isEmpty }
     return calls < ReplyWriter.callsMax
-      && Monotonic.now().nanoseconds - lastCallAt.nanoseconds >= ReplyWriter.patienceNanoseconds
+      && EventLoop.shared.turnAt.nanoseconds - lastCallAt.nanoseconds >= ReplyWriter.patienceNanoseconds
   }
 
   /// What comes while a call is on its way goes with the next one.
@@ -149,10 +153,11 @@ final class ReplyWriter {
   /// Writes the pieces, and has all of them looked at when somebody took a job from this worker.
   private func append(_ batch: inout Batch) async throws(RedisError) -> [Int: LeaseResult] {
     var step = fence.advance()
-    batch.trust(step.generation)
+    batch.prepare(for: step)
     var result = try await queue.append(batch.pieces, step)
     if result == .closed {
       step = fence.open()
+      batch.prepare(for: step)
       result = try await queue.append(batch.pieces, step)
     }
     guard case .written(let refused) = result else {
@@ -174,12 +179,16 @@ final class ReplyWriter {
       reply.position = reply.position.after(bytes: data.count, tokens: tokens)
       reply.isWriting = true
       replies.append(reply)
-      pieces.append(ReplyPiece(id: reply.id, token: reply.token, end: reply.position, data: data))
+      pieces.append(ReplyPiece(id: reply.id, token: "", end: reply.position, data: data))
       bytes += data.count
     }
 
-    @IO mutating func trust(_ generation: Int) {
-      for index in pieces.indices { pieces[index].isTrusted = replies[index].generation == generation }
+    /// Settles which pieces are looked at. Only these need a token.
+    @IO mutating func prepare(for step: AppendFence.Step) {
+      for index in pieces.indices {
+        pieces[index].isTrusted = !step.opens && replies[index].generation == step.generation
+        if !pieces[index].isTrusted { pieces[index].token = replies[index].token }
+      }
     }
 
     var hasRoom: Bool { pieces.count < ReplyWriter.piecesMax && bytes < ReplyWriter.batchBytesMax }

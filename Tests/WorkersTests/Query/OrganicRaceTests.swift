@@ -10,12 +10,12 @@ struct OrganicRaceTests {
   private func run() throws -> AttemptRun {
     AttemptRun(
       task: LoadedTask(try .make(name: "chat")), hotkey: "5Miner", parameters: QueryParameters(),
-      limits: .init(), keepsAnswer: false, relay: nil)
+      limits: .init(), keepsAnswer: false, sink: nil)
   }
 
   @Test("the first content is the answer, also for those that enter later")
   func firstWins() throws {
-    let race = OrganicRace(reply: .init(id: "a", token: "t")) { _ in }
+    let race = OrganicRace(reply: try reply()) { _ in }
     let (first, late) = (try run(), try run())
     race.enter(first)
     #expect(race.isOpen)
@@ -28,7 +28,7 @@ struct OrganicRaceTests {
   @Test("once one of them ended, no other begins; when all did, that is said once, with how")
   func closes() throws {
     var ended: [[Outcome]] = []
-    let race = OrganicRace(reply: .init(id: "a", token: "t")) { ended.append($0.map(\.result.outcome)) }
+    let race = OrganicRace(reply: try reply()) { ended.append($0.map(\.result.outcome)) }
     race.begin()
     race.begin()
     race.end(try end(.serverError))
@@ -36,6 +36,15 @@ struct OrganicRaceTests {
     #expect(ended.isEmpty)
     race.end(try end(.ok))
     #expect(ended == [[.serverError, .ok]])
+  }
+
+  /// Nothing is written to it, so nothing connects.
+  private func reply() throws -> ReplyWriter.Reply {
+    let redis = RedisClient(
+      address: try RedisAddress(url: "redis://127.0.0.1:1"), options: .init(name: "test"))
+    let queue = JobQueue(redis: redis, keys: Keys(namespace: "test"))
+    return .init(
+      id: "a", token: "t", writer: ReplyWriter(queue: queue, worker: "w", replyBytesMax: 1_000))
   }
 
   private func end(_ outcome: Outcome) throws -> AttemptEnd {

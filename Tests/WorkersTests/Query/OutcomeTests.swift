@@ -27,7 +27,7 @@ struct OutcomeTests {
   @IO func attempt(
     _ kind: BehaviourKind, _ shape: PayloadShape = .chat, dialect: StreamDialect = StreamDialect(),
     change: (inout TaskConfig) -> Void = { _ in }, isWanted: Bool = true,
-    relay: (([UInt8], Int) -> Void)? = nil
+    sink: (any PieceSink)? = nil
   ) async throws -> AttemptResult {
     try await withMiner(kind, dialect: dialect) { address, tasks in
       var task = tasks.first { $0.shape == shape }!
@@ -48,10 +48,10 @@ struct OutcomeTests {
         id: "a", token: "t", kind: .organic, task: task.name, attempt: 1, deadlineMilliseconds: nil,
         streams: true, payload: [])
       let loaded = LoadedTask(task)
-      let form = relay.map { _ in ReplyForm(grant, loaded, parameters, nowMilliseconds: 0) }
+      let form = sink.map { _ in ReplyForm(grant, loaded, parameters, nowMilliseconds: 0) }
       let run = AttemptRun(
         task: loaded, hotkey: "5Miner", parameters: parameters, limits: .init(), keepsAnswer: true,
-        form: form, relay: relay)
+        form: form, sink: sink)
       run.onFirstContent = { _ in isWanted }
       let body = RequestBuilder.body(task, parameters)
       let request = RequestBuilder.request(task, address: address, body: body, headers: .init(bearer: nil))
@@ -75,7 +75,7 @@ struct OutcomeTests {
   @IO func relays() async throws {
     let relayed = Relayed()
     let dialect = StreamDialect(framesWithEmptyChunks: true)
-    let result = try await attempt(.honest, dialect: dialect, relay: { piece, _ in relayed.bytes += piece })
+    let result = try await attempt(.honest, dialect: dialect, sink: relayed)
     let text = String(decoding: relayed.bytes, as: UTF8.self)
     #expect(text.hasSuffix("data: [DONE]\n\n"))
     let chunks = text.components(separatedBy: "\n\n").dropLast(2)
@@ -102,7 +102,7 @@ struct OutcomeTests {
   @IO func second(shape: PayloadShape) async throws {
     let relayed = Relayed()
     let second = try await attempt(
-      .honest, shape, isWanted: false, relay: { piece, _ in relayed.bytes += piece })
+      .honest, shape, isWanted: false, sink: relayed)
     #expect(second.outcome == .cancelled && second.firstContentMilliseconds == nil)
     #expect(relayed.bytes.isEmpty && !second.wasShown)
     let first = try await attempt(.honest, shape)
@@ -153,4 +153,7 @@ struct OutcomeTests {
   }
 }
 
-@IO private final class Relayed { var bytes: [UInt8] = [] }
+@IO private final class Relayed: PieceSink {
+  var bytes: [UInt8] = []
+  func take(_ piece: [UInt8], tokens: Int) { bytes += piece }
+}

@@ -88,9 +88,12 @@ struct ReplyWriterTests {
   ) async throws {
     try await QueueBench.run { bench in
       for id in ids { try await bench.submit(id) }
-      let replies = try await bench.claim().grants.map { ReplyWriter.Reply(id: $0.id, token: $0.token) }
+      let writer = ReplyWriter(queue: bench.queue, worker: "w", replyBytesMax: 64 << 20)
+      let replies = try await bench.claim().grants.map {
+        ReplyWriter.Reply(id: $0.id, token: $0.token, writer: writer)
+      }
       try #require(replies.count == ids.count)
-      try await body(bench, ReplyWriter(queue: bench.queue, worker: "w", replyBytesMax: 64 << 20), replies)
+      try await body(bench, writer, replies)
     }
   }
 

@@ -25,7 +25,14 @@ enum QueueDrainBench {
         .init(name: "worker_cpu", unit: "us/job", ours: (organics[1].metric, organics[1].value)),
         .init(name: "redis_cpu", unit: "us/job", ours: (organics[2].metric, organics[2].value)),
       ])
-    return organics + planned + (try await CommandsAlone.rows(lab)) + peers
+    let alone = try await CommandsAlone.rows(lab)
+    let ratios = zip([organics, planned], alone).map { rows, alone in
+      Row(
+        bench: "queue-drain", metric: rows[0].metric + "_redis_to_commands_alone",
+        value: rows[2].value / alone.value,
+        unit: "x")
+    }
+    return organics + planned + alone + ratios + peers
   }
 
   private static func drain(

@@ -9,6 +9,7 @@ enum QueueEnqueueBench {
     var wide: [Double] = []
     var single: [Double] = []
     var push: [Double] = []
+    var inRedis: (single: [Double], push: [Double]) = ([], [])
     for _ in 0..<Lab.rounds {
       let yard = try await QueueYard(lab)
       let count = Int(50_000 * lab.seconds)
@@ -18,6 +19,7 @@ enum QueueEnqueueBench {
         try await perSecond(count) { try await yard.schedule(period, (0..<count).map { due + $0 }) })
       let requests = Int(10_000 * lab.seconds)
       wide.append(try await perSecond(requests) { try await yard.submit(requests, prefix: "w") })
+      let times = try await CommandTimes(lab.redis)
       for number in 0..<2_000 {
         single.append(
           try await microseconds { try await yard.submit("s\(number)") })
@@ -25,6 +27,8 @@ enum QueueEnqueueBench {
         command.add(QueueYard.payload)
         push.append(try await microseconds { _ = try await lab.redis.send(command) })
       }
+      inRedis.single.append(try await times.microseconds(of: "fcall"))
+      inRedis.push.append(try await times.microseconds(of: "lpush"))
       try await yard.end()
     }
     let bench = "queue-enqueue"
@@ -37,6 +41,8 @@ enum QueueEnqueueBench {
         anchor: "5500 asynq, quoted"),
       Row(bench: bench, metric: "single_p50", value: single.median, unit: "us"),
       Row(bench: bench, metric: "lpush_p50", value: push.median, unit: "us"),
+      Row(bench: bench, metric: "single_inside_redis", value: inRedis.single.median, unit: "us"),
+      Row(bench: bench, metric: "lpush_inside_redis", value: inRedis.push.median, unit: "us"),
       Row(
         bench: bench, metric: "single_to_lpush", value: single.median / push.median, unit: "x",
         aim: .atMost(1)),

@@ -19,6 +19,7 @@ enum QueueLatencyBench {
     }
     worker.start()
     await EventLoop.shared.sleep(milliseconds: 300)
+    let times = try await CommandTimes(lab.redis)
     for number in 0..<jobs {
       let id = "l\(number)"
       started[id] = Monotonic.now()
@@ -26,6 +27,9 @@ enum QueueLatencyBench {
       await EventLoop.shared.sleep(milliseconds: distanceMilliseconds)
     }
     try await yard.wait(seconds: 10, for: "all jobs") { milliseconds.count == jobs }
+    let (submit, scripts) = (
+      try await times.microseconds(of: "fcall"), try await times.microseconds(of: "evalsha")
+    )
     await worker.stop()
     try await yard.end()
     let (middle, late) = (milliseconds.quantile(0.5), milliseconds.quantile(0.99))
@@ -35,6 +39,8 @@ enum QueueLatencyBench {
     return [
       Row(bench: bench, metric: "blpop_p50", value: handovers.quantile(0.5), unit: "ms"),
       Row(bench: bench, metric: "blpop_p99", value: handovers.quantile(0.99), unit: "ms"),
+      Row(bench: bench, metric: "submit_inside_redis", value: submit / 1000, unit: "ms"),
+      Row(bench: bench, metric: "claim_or_settle_inside_redis", value: scripts / 1000, unit: "ms"),
       Row(bench: bench, metric: "p50", value: middle, unit: "ms", aim: .atMost(0.3), anchor: anchor),
       Row(bench: bench, metric: "p99", value: late, unit: "ms", aim: .atMost(1), anchor: anchor),
     ]

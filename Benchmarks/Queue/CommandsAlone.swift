@@ -1,7 +1,7 @@
 import Common
 
-/// The commands that a job of `queue-drain` needs inside of Redis, sent as they are: no script decides, checks or
-/// reads its arguments. What is written once for a call of 50 jobs is sent once for 50 here too.
+/// The commands of each job of `queue-drain` inside of Redis, and the writes that the jobs of a call share, sent as they
+/// are: no script decides, checks or reads its arguments. Each one has a request and a reply of its own instead.
 @IO
 struct CommandsAlone {
   private static let batch = 50
@@ -10,37 +10,24 @@ struct CommandsAlone {
   private let lab: Lab
   private let keys = Keys(namespace: "alone")
 
-  /// Processor time of Redis for each job, in microseconds.
-  static func rows(_ lab: Lab) async throws -> [Row] {
-    let alone = CommandsAlone(lab: lab)
-    return [
-      Row(
-        bench: "queue-drain", metric: "organics_commands_alone_redis_cpu",
-        value: try await alone.measure(isOrganic: true), unit: "us/job"),
-      Row(
-        bench: "queue-drain", metric: "planned_commands_alone_redis_cpu",
-        value: try await alone.measure(isOrganic: false), unit: "us/job"),
-    ]
-  }
+  init(_ lab: Lab) { self.lab = lab }
 
-  private func measure(isOrganic: Bool) async throws -> Double {
-    var each: [Double] = []
-    for _ in 0..<Lab.rounds {
-      _ = try await lab.redis.send("FLUSHALL", "SYNC")
-      let count = Int(4_000 * lab.seconds) / Self.batch * Self.batch
-      let ids = (0..<count).map { isOrganic ? "o\($0)" : "s:1700000000:bench:0:\($0)" }
-      try await send(ids.flatMap { prepare($0, isOrganic) })
-      let usage = try Usage([lab.redisProcess?.pid ?? 0])
-      for start in stride(from: 0, to: count, by: 4 * Self.batch) {
-        try await send(
-          stride(from: start, to: min(start + 4 * Self.batch, count), by: Self.batch).flatMap { first in
-            commands(Array(ids[first..<(first + Self.batch)]), isOrganic)
-          })
-      }
-      each.append(try usage.since().microseconds[0] / Double(count))
-    }
+  /// Processor time of Redis for each job, in microseconds.
+  func measure(isOrganic: Bool) async throws -> Double {
     _ = try await lab.redis.send("FLUSHALL", "SYNC")
-    return each.median
+    let count = Int(4_000 * lab.seconds) / Self.batch * Self.batch
+    let ids = (0..<count).map { isOrganic ? "o\($0)" : "s:1700000000:bench:0:\($0)" }
+    try await send(ids.flatMap { prepare($0, isOrganic) })
+    let usage = try Usage([lab.redisProcess?.pid ?? 0])
+    for start in stride(from: 0, to: count, by: 4 * Self.batch) {
+      try await send(
+        stride(from: start, to: min(start + 4 * Self.batch, count), by: Self.batch).flatMap { first in
+          commands(Array(ids[first..<(first + Self.batch)]), isOrganic)
+        })
+    }
+    let cost = try usage.since().microseconds[0] / Double(count)
+    _ = try await lab.redis.send("FLUSHALL", "SYNC")
+    return cost
   }
 
   /// All commands under way at once, so that their bytes go together.

@@ -27,8 +27,8 @@ enum QueueEnqueueBench {
         command.add(QueueYard.payload)
         push.append(try await microseconds { _ = try await lab.redis.send(command) })
       }
-      inRedis.single.append(try await times.microseconds(of: "fcall"))
-      inRedis.push.append(try await times.microseconds(of: "lpush"))
+      inRedis.single.append(try await times.median(of: "fcall"))
+      inRedis.push.append(try await times.median(of: "lpush"))
       try await yard.end()
     }
     let bench = "queue-enqueue"

@@ -28,7 +28,7 @@ enum QueueLatencyBench {
     }
     try await yard.wait(seconds: 10, for: "all jobs") { milliseconds.count == jobs }
     let (submit, scripts) = (
-      try await times.microseconds(of: "fcall"), try await times.microseconds(of: "evalsha")
+      try await times.median(of: "fcall"), try await times.median(of: "evalsha")
     )
     await worker.stop()
     try await yard.end()

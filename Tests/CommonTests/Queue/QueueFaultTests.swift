@@ -104,7 +104,26 @@ struct QueueFaultTests {
         let end = Settlement(id: grant.id, token: grant.token, state: .done, attempts: [], last: last)
         #expect(try await bench.queue.settle([end]) == [.ok])
         #expect(try await bench.reply(grant.id).last?["end"] == "done")
+        let record = try await bench.queue.redis.send(
+          "HMGET", bench.queue.keys.job(grant.id), "prompt_tokens", "completion_tokens")
+        #expect(record[0]?.text == "0" && record[1]?.text == "0", "what is no number counts as none")
       }
+    }
+  }
+
+  @Test("a job that stands twice in a call is settled once")
+  @IO func settledTwice() async throws {
+    try await QueueBench.run { bench in
+      let snapshot = try await bench.plan(counts: [[1]])
+      try await bench.submit("a")
+      for grant in try await bench.claim().grants {
+        let end = bench.end(grant, period: snapshot.id)
+        #expect(try await bench.queue.settle([end, end]) == [.ok, .lost], "\(grant.id)")
+        #expect(try await bench.queue.settle([end]) == [.lost], "\(grant.id)")
+      }
+      #expect(try await bench.ledger().count { if case .attempt = $0 { true } else { false } } == 2)
+      let settled = try await bench.queue.redis.send("HGET", bench.queue.keys.period(snapshot.id), "done")
+      #expect(settled.int == 1)
     }
   }
 

@@ -134,14 +134,15 @@ local function claim_synthetics()
     local added = try('HSET', hash, 'v', '1', 'kind', 'synthetic', 'state', 'running', 'task', task, 'token', token,
       'worker', worker)
     if added == 6 then return '1' end
-    if not added then
-      -- Damaged: it begins anew.
-      call('DEL', hash)
-      return begin(hash, task, token)
+    if added then
+      local attempt = string.format('%d', (tonumber(call('HGET', hash, 'attempt') or '1') or 1) + 1)
+      call('HSET', hash, 'attempt', attempt)
+      return attempt
     end
-    local attempt = string.format('%d', (tonumber(call('HGET', hash, 'attempt') or '1') or 1) + 1)
-    call('HSET', hash, 'attempt', attempt)
-    return attempt
+    -- Damaged: it begins anew.
+    call('DEL', hash)
+    call('HSET', hash, 'v', '1', 'kind', 'synthetic', 'state', 'running', 'task', task, 'token', token, 'worker', worker)
+    return '1'
   end
 
   local ids = allowed > 0 and call('ZRANGE', due_key, '-inf', now, 'BYSCORE', 'LIMIT', '0', allowed) or {}

@@ -27,7 +27,9 @@ end
 
 -- Where the parts of each job begin: its id (token and state follow), its first attempt and how many there are, its
 -- sample and its reply's last entry with their lengths. All are read before the first write.
-local VALUES, ATTEMPTS_MAX = 13, 100
+local VALUES, ATTEMPTS_MAX, SAMPLE_VALUES = 13, 100, 6
+-- Where an attempt's values stand, from its first one.
+local PERIOD, TASK, MINER, OUTCOME, WORK, UNITS = 2, 3, 4, 6, 8, 9
 local jobs = math.min(count_at(1), 50)
 local ids, attempts, samples, samples_size, lasts, lasts_size = {}, {}, {}, {}, {}, {}
 local at = 2
@@ -37,9 +39,13 @@ for index = 1, jobs do
   at = at + 4
   for _ = 1, attempts[index] do
     if count_at(at) ~= VALUES then error('an attempt has other values than the ledger') end
+    count_at(at + 1 + WORK)
     at = at + 1 + VALUES
   end
   samples[index], samples_size[index] = at + 1, count_at(at)
+  if samples_size[index] ~= 0 and (samples_size[index] ~= SAMPLE_VALUES or attempts[index] == 0) then
+    error('a sample has other values, or no attempt')
+  end
   at = at + 1 + samples_size[index]
   lasts[index], lasts_size[index] = at + 1, count_at(at)
   at = at + 1 + lasts_size[index]
@@ -49,10 +55,7 @@ end
 -- that go, and sums by period and by account.
 local leases, records, payloads, attempts_written = {}, {}, {}, 0
 local ended, planned_ended, organics_ended = 0, 0, 0
-local done, failed, volumes, used = {}, {}, {}, {}
-
--- Where an attempt's values stand, from its first one.
-local PERIOD, TASK, MINER, OUTCOME, WORK, UNITS = 2, 3, 4, 6, 8, 9
+local done, failed, used, seen = {}, {}, {}, {}
 
 -- The fields and values of an attempt's ledger entry.
 local function attempt_fields(first)
@@ -71,7 +74,7 @@ end
 local lives = {}
 local function add_volume(first)
   local work = ARGV[first + WORK]
-  if work == '0' or (tonumber(work) or 0) <= 0 then return end
+  if tonumber(work) <= 0 then return end
   local period = ARGV[first + PERIOD]
   -- Work of a period that is gone counts for nothing, and its record would stay for ever.
   if not lives[period] then lives[period] = call('PTTL', period_key(period)) end
@@ -97,8 +100,8 @@ local function add_sample(first, attempt)
   call('ZADD', wake_check_key, 0, 'check')
 end
 
--- What the reply's last entry says: how it ended, the HTTP status, its bytes and tokens; as text, nil for what it
--- does not say.
+-- What the reply's last entry says: how it ended, the HTTP status, its bytes (nil when it does not say) and its
+-- tokens, all as text, the tokens as numbers too.
 local function read_last(index)
   local ending, status, bytes, prompt_tokens, completion_tokens
   for at = lasts[index], lasts[index] + lasts_size[index] - 2, 2 do
@@ -109,11 +112,14 @@ local function read_last(index)
     elseif name == 'prompt_tokens' then prompt_tokens = ARGV[at + 1]
     elseif name == 'completion_tokens' then completion_tokens = ARGV[at + 1] end
   end
-  return ending, status or '', bytes, prompt_tokens or '0', completion_tokens or '0'
+  local prompt, completion = tonumber(prompt_tokens or '0'), tonumber(completion_tokens or '0')
+  if not prompt or prompt ~= floor(prompt) then prompt, prompt_tokens = 0, nil end
+  if not completion or completion ~= floor(completion) then completion, completion_tokens = 0, nil end
+  return ending, status or '', bytes, prompt_tokens or '0', completion_tokens or '0', prompt, completion
 end
 
 -- Adds what a request used to its account's sums.
-local function add_usage(account, task, prompt_tokens, completion_tokens)
+local function add_usage(account, task, prompt, completion)
   local tasks = used[account or '']
   if not tasks then
     tasks = {}
@@ -124,13 +130,13 @@ local function add_usage(account, task, prompt_tokens, completion_tokens)
     sum = {0, 0, 0}
     tasks[task or ''] = sum
   end
-  sum[1], sum[2], sum[3] = sum[1] + 1, sum[2] + (tonumber(prompt_tokens) or 0), sum[3] + (tonumber(completion_tokens) or 0)
+  sum[1], sum[2], sum[3] = sum[1] + 1, sum[2] + prompt, sum[3] + completion
 end
 
 -- `job` holds the record's state, token, kind, account and task.
 local function end_organic(index, id, hash, job)
   local state = ARGV[ids[index] + 2]
-  local ending, status, bytes, prompt_tokens, completion_tokens = read_last(index)
+  local ending, status, bytes, prompt_tokens, completion_tokens, prompt, completion = read_last(index)
   -- Token and worker stay: in a job that ended they open nothing, and say who did it.
   call('HSET', hash, 'state', state, 'finished', now_text, 'bytes', bytes or tostring(reply_position(id).bytes),
     'status', status, 'prompt_tokens', prompt_tokens, 'completion_tokens', completion_tokens)
@@ -144,7 +150,7 @@ local function end_organic(index, id, hash, job)
   call('EXPIRE', reply, tombstone_text)
   organics_ended = organics_ended + 1
   payloads[organics_ended] = payload_key(id)
-  add_usage(job[4], job[5], prompt_tokens, completion_tokens)
+  add_usage(job[4], job[5], prompt, completion)
 end
 
 local function end_cancelled(index, hash, job)
@@ -157,9 +163,9 @@ local function end_cancelled(index, hash, job)
   end
   for number = 1, attempts[index] do write_attempt(first + (number - 1) * (VALUES + 1)) end
   if job[3] ~= 'organic' then return end
-  local _, status, _, prompt_tokens, completion_tokens = read_last(index)
+  local _, status, _, prompt_tokens, completion_tokens, prompt, completion = read_last(index)
   call('HSET', hash, 'status', status, 'prompt_tokens', prompt_tokens, 'completion_tokens', completion_tokens)
-  add_usage(job[4], job[5], prompt_tokens, completion_tokens)
+  add_usage(job[4], job[5], prompt, completion)
 end
 
 local function settle_one(index)
@@ -173,7 +179,8 @@ local function settle_one(index)
     end_cancelled(index, hash, job)
     return 'cancelled'
   end
-  if job[1] ~= 'running' or not (period or job[3] == 'organic') then return 'lost' end
+  if job[1] ~= 'running' or seen[id] or not (period or job[3] == 'organic') then return 'lost' end
+  seen[id] = true
   local first = place + 5
   for _ = 1, attempts[index] do
     write_attempt(first)
@@ -195,13 +202,13 @@ local function settle_one(index)
 end
 
 local function finish()
+  for period, life in pairs(lives) do
+    if life > 0 then call('PEXPIRE', volume_key(period), life) end
+  end
   if ended > 0 then call('ZREM', lease_key, unpack(leases)) end
   if planned_ended > 0 then call('DEL', unpack(records)) end
   if organics_ended > 0 then call('UNLINK', unpack(payloads)) end
   if attempts_written > 0 then call('HINCRBY', counts_key, 'attempt', attempts_written) end
-  for period, life in pairs(lives) do
-    if life > 0 then call('PEXPIRE', volume_key(period), life) end
-  end
   for period, number in pairs(done) do count_settled(period, 'done', number) end
   for period, number in pairs(failed) do count_settled(period, 'failed', number) end
   for account, tasks in pairs(used) do

@@ -166,7 +166,6 @@ public final class Transfer: Placed {
   /// - Returns: whether to go on.
   func receivedBody(_ bytes: UnsafeRawBufferPointer) -> Bool {
     guard verdict == nil, state == .running else { return false }
-    // Not the turn's time: a loop that was held up must not be blamed on the server.
     lastByteAt = Monotonic.now()
     bodyBytes += bytes.count
     guard bodyBytes <= limits.responseBytesMax else {

@@ -35,8 +35,6 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
   /// The loop's `pthread_t`; 0 before the loop runs.
   private let thread = Atomic<UInt>(0)
   private var isStopping = false
-  /// When the events that this turn delivers were taken: the clock of what need not know more exactly.
-  @IO public private(set) var turnAt = Monotonic.now()
 
   private var ready: [UnownedJob] = []
   private var flushes: [@IO () -> Void] = []
@@ -128,7 +126,6 @@ public final class EventLoop: SerialExecutor, TaskExecutor, @unchecked Sendable 
     runReadyJobs()
     runFlushes()
     let count = wait()
-    IO.assumeOnLoop { self.turnAt = Monotonic.now() }
     for index in 0..<count { deliver(events[index]) }
     IO.assumeOnLoop { self.timers.fire(now: Monotonic.now()) }
   }

@@ -110,11 +110,11 @@ final class ReplyWriter {
   /// A reply whose pieces are on their way waits for their end: calls that are repeated cannot change places.
   private func enqueue(_ reply: Reply) {
     enlist(reply)
-    guard !isFlushQueued, mayCall else { return }
+    guard !isFlushQueued else { return }
     isFlushQueued = true
     EventLoop.shared.atEndOfTurn {
       self.isFlushQueued = false
-      IO.task { @IO in await self.flush() }
+      if self.mayCall { IO.task { @IO in await self.flush() } }
     }
   }
 
@@ -127,7 +127,7 @@ final class ReplyWriter {
   private var mayCall: Bool {
     guard calls > 0, !queued.isEmpty else { return !queued.isEmpty }
     return calls < ReplyWriter.callsMax
-      && EventLoop.shared.turnAt.nanoseconds - lastCallAt.nanoseconds >= ReplyWriter.patienceNanoseconds
+      && Monotonic.now().nanoseconds - lastCallAt.nanoseconds >= ReplyWriter.patienceNanoseconds
   }
 
   /// What comes while a call is on its way goes with the next one.
